@@ -1,0 +1,37 @@
+"""The tree of errors a user can meet.
+
+    AzsimError
+    ├── ConfigError      a chip file, an option or a setting is wrong
+    ├── ModelError       a model, input or stream file that cannot be taken
+    ├── StreamError      a weight stream that is damaged or not what it says
+    ├── CompileError     the graph does not fit the chip (says need and have)
+    └── SimulationError  the simulated machine stopped: deadlock, overflow, bad tile
+
+Each message is one line: where it is, what must be what, and what it is. Only `azsim.cli` prints them (exit code 2).
+"""
+
+from __future__ import annotations
+
+
+class AzsimError(Exception):
+    """Base of every error that is the user's to mend."""
+
+
+class ConfigError(AzsimError):
+    """A chip file, an option or a setting is wrong."""
+
+
+class ModelError(AzsimError):
+    """A model, input or audio file that cannot be taken."""
+
+
+class StreamError(AzsimError):
+    """A compressed weight stream that is damaged or is not what it says."""
+
+
+class CompileError(AzsimError):
+    """The graph does not fit the chip; the text says need and have."""
+
+
+class SimulationError(AzsimError):
+    """The simulated machine stopped: deadlock, overflow or a tile that failed."""
