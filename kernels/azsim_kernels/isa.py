@@ -206,3 +206,40 @@ def engine_names(units: int) -> list[str]:
         + [f"decode{u}" for u in range(units)]
         + ["mac", "vector"]
     )
+
+
+# Counters of one run, in the order of `counter_names`: fixed ones first, then three per decoder unit.
+FIXED_COUNTERS = (
+    "dma_a_requests", "dma_a_read_bytes", "dma_a_write_bytes",  # bytes moved over the memory bus
+    "dma_w_requests", "dma_w_bytes",  # from DRAM
+    "store_requests", "store_bytes",  # from the on-chip weight store
+    "mac_products_done", "mac_products_skipped", "mac_items", "vector_conflict_cycles",
+    *(f"vector_{name}_elements" for name in VECTOR_CLASSES),
+    *(f"vector_{name}_beats" for name in VECTOR_CLASSES),
+)  # fmt: skip
+UNIT_COUNTERS = ("words_accepted", "beats_fired", "tiles_decoded")
+
+
+def counter_names(units: int) -> list[str]:
+    """Names of the counters array of a run on a chip with `units` decoder units."""
+    per_unit = [f"decode{u}_{name}" for u in range(units) for name in UNIT_COUNTERS]
+    return list(FIXED_COUNTERS) + per_unit
+
+
+class StepResult(NamedTuple):
+    """What one run of a program (one step) gave; the same for the clocked model and the fast engine.
+
+    `dispatch`, `start`, `free` hold a cycle per command, -1 where it never happened. `stalls[engine, class]`
+    are cycles and sum to `cycles` per engine. `error_command` and `error_code` name the command and the tile
+    error (or semaphore number) when `status` is not DONE.
+    """
+
+    status: int
+    cycles: int
+    error_command: int
+    error_code: int
+    dispatch: np.ndarray  # int64 (commands,)
+    start: np.ndarray  # int64 (commands,)
+    free: np.ndarray  # int64 (commands,)
+    stalls: np.ndarray  # int64 (engines, 5)
+    counters: np.ndarray  # int64 (counters,)
