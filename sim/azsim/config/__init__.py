@@ -1,0 +1,43 @@
+"""Chip files: the schema, loading with overrides, the area proxy. Does no simulation and knows no program."""
+
+from azsim.config.area import AreaProxy, AreaRow, area_proxy
+from azsim.config.load import chip_names, chip_to_yaml, load_chip, override_chip, parse_chip
+from azsim.config.schema import (
+    OP_CLASSES,
+    ActivationBuffer,
+    ChipConfig,
+    Dma,
+    MacArray,
+    Memory,
+    OpClass,
+    Sequencer,
+    VectorOp,
+    VectorUnit,
+    WeightBuffer,
+    WeightDecoder,
+    WeightStore,
+)
+
+__all__ = [
+    "OP_CLASSES",
+    "ActivationBuffer",
+    "AreaProxy",
+    "AreaRow",
+    "ChipConfig",
+    "Dma",
+    "MacArray",
+    "Memory",
+    "OpClass",
+    "Sequencer",
+    "VectorOp",
+    "VectorUnit",
+    "WeightBuffer",
+    "WeightDecoder",
+    "WeightStore",
+    "area_proxy",
+    "chip_names",
+    "chip_to_yaml",
+    "load_chip",
+    "override_chip",
+    "parse_chip",
+]

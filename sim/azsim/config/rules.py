@@ -1,0 +1,110 @@
+"""Rules between keys: each is a function whose docstring is the rule as the manual prints it.
+
+A rule returns None, or the broken rule with the keys concerned, first the one that its text speaks about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the schema calls the rules, so a real import would be a circle
+    from azsim.config.schema import ChipConfig, Dma
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """`keys[0]` must be what `text` says; the other keys are the ones it is compared with."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+Rule = Callable[["ChipConfig"], BrokenRule | None]
+
+
+def _burst_covers_access(section: str, dma: Dma, chip: ChipConfig) -> BrokenRule | None:
+    if dma.burst_bytes >= chip.memory.access_bytes:
+        return None
+    return BrokenRule(
+        (f"{section}.burst_bytes", "memory.access_bytes"),
+        f"must be at least memory.access_bytes ({chip.memory.access_bytes}), not {dma.burst_bytes}",
+    )
+
+
+def dma_w_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
+    """`dma_w.burst_bytes` must be at least `memory.access_bytes`."""
+    return _burst_covers_access("dma_w", chip.dma_w, chip)
+
+
+def dma_a_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
+    """`dma_a.burst_bytes` must be at least `memory.access_bytes`."""
+    return _burst_covers_access("dma_a", chip.dma_a, chip)
+
+
+def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
+    """`decoder.stream_fifo_words` port words must hold `dma_w.burst_bytes` and one port word more.
+
+    DMA-W asks for a burst only when the FIFO has credit for all of it, and realigns it by up to one word.
+    """
+    port_bytes = chip.decoder.port_bytes
+    need_bytes = chip.dma_w.burst_bytes + port_bytes
+    have_bytes = chip.decoder.stream_fifo_words * port_bytes
+    if have_bytes >= need_bytes:
+        return None
+    return BrokenRule(
+        ("decoder.stream_fifo_words", "dma_w.burst_bytes", "decoder.port_bits"),
+        f"must hold dma_w.burst_bytes ({chip.dma_w.burst_bytes}) and one port word ({port_bytes} bytes): "
+        f"{need_bytes} bytes, not {have_bytes}",
+    )
+
+
+def slot_for_every_unit(chip: ChipConfig) -> BrokenRule | None:
+    """`wbuf.tile_slots` must be at least `decoder.units`, so that every unit can hold a reserved slot."""
+    if chip.wbuf.tile_slots >= chip.decoder.units:
+        return None
+    return BrokenRule(
+        ("wbuf.tile_slots", "decoder.units"),
+        f"must be at least decoder.units ({chip.decoder.units}), not {chip.wbuf.tile_slots}",
+    )
+
+
+def slot_divides_into_lanes(chip: ChipConfig) -> BrokenRule | None:
+    """`wbuf.slot_weights` must be a multiple of `mac_array.lanes`: a full tile has `lanes` equal rows."""
+    if chip.wbuf.slot_weights % chip.mac_array.lanes == 0:
+        return None
+    return BrokenRule(
+        ("wbuf.slot_weights", "mac_array.lanes"),
+        f"must be a multiple of mac_array.lanes ({chip.mac_array.lanes}), not {chip.wbuf.slot_weights}",
+    )
+
+
+def abuf_divides_into_banks(chip: ChipConfig) -> BrokenRule | None:
+    """`abuf.capacity_kb` must be a whole number of rows of `abuf.banks` x `abuf.bank_bytes`."""
+    row_bytes = chip.abuf.banks * chip.abuf.bank_bytes
+    if chip.abuf.capacity_bytes % row_bytes == 0:
+        return None
+    return BrokenRule(
+        ("abuf.capacity_kb", "abuf.banks", "abuf.bank_bytes"),
+        f"must be a multiple of abuf.banks x abuf.bank_bytes ({row_bytes} bytes), not {chip.abuf.capacity_bytes} bytes",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    dma_w_burst_covers_access,
+    dma_a_burst_covers_access,
+    fifo_holds_burst,
+    slot_for_every_unit,
+    slot_divides_into_lanes,
+    abuf_divides_into_banks,
+)
+
+
+def check_rules(chip: ChipConfig) -> BrokenRule | None:
+    """Return the first broken rule of `chip`, or None."""
+    for rule in RULES:
+        broken = rule(chip)
+        if broken is not None:
+            return broken
+    return None

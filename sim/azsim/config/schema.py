@@ -1,0 +1,338 @@
+"""The chip file as types: one frozen model per block of the chip, every key with bounds, unit and meaning.
+
+Nothing has a default: a chip file states every key. No number here is a property of Amazon's AZ chips, whose
+micro-architecture has never been published; the files in `hw_configs` say for each chip where its numbers come from.
+The reference page docs/config_reference.md is generated from the descriptions below (`make docs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from azsim.config._frozen import FrozenMap
+from azsim.config.rules import check_rules
+from azsim.units import BYTES_PER_KB, BYTES_PER_MB, is_power_of_two
+
+OpClass = Literal["copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax"]
+OP_CLASSES: tuple[OpClass, ...] = get_args(OpClass)
+FULL_WIDTH_BITS = 8
+
+
+def _power_of_two(value: int) -> int:
+    if not is_power_of_two(value):
+        raise PydanticCustomError("chip_value", "must be a power of two")
+    return value
+
+
+def _multiple_of_256(value: int) -> int:
+    if value % 256:
+        raise PydanticCustomError("chip_value", "must be a multiple of 256")
+    return value
+
+
+def _one_printable_line(value: str) -> str:
+    if not value.isprintable():
+        raise PydanticCustomError("chip_value", "must be one line of printable text")
+    return value
+
+
+def _lists_full_width(value: dict[int, int]) -> FrozenMap[int, int]:
+    if FULL_WIDTH_BITS not in value:
+        raise PydanticCustomError("chip_value", "must list the weight width 8")
+    return FrozenMap(sorted(value.items()))
+
+
+def _lists_every_class(value: dict[OpClass, VectorOp]) -> FrozenMap[OpClass, VectorOp]:
+    for name in OP_CLASSES:
+        if name not in value:
+            raise PydanticCustomError("chip_missing", "must be present", {"key": name})
+    return FrozenMap({name: value[name] for name in OP_CLASSES})
+
+
+PowerOfTwo = AfterValidator(_power_of_two)
+KGates = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+
+
+class Block(BaseModel):
+    """Base of all sections: frozen, strict, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Core(Block):
+    """The clock of the whole chip."""
+
+    clock_mhz: int = Field(
+        ge=1, le=10_000, description="Core clock in MHz; every cycle count is in this clock."
+    )
+
+
+class Sequencer(Block):
+    """Dispatches one command per cycle, in order, to one queue per engine."""
+
+    queue_depth: int = Field(
+        ge=1, le=4096, description="Commands that wait in the queue of one engine."
+    )
+    semaphores: int = Field(ge=1, le=65_536, description="Counting semaphores between engines.")
+    semaphore_max: int = Field(ge=1, le=65_535, description="Largest value a semaphore can hold.")
+    program_commands: int = Field(
+        ge=1,
+        le=16_777_216,
+        description="Longest program in commands. Programs stand in host memory.",
+    )
+
+
+class SimpleMemory(Block):
+    """Memory as a latency and a rate; the rate is a fraction of integers so that no float enters the timing."""
+
+    bytes: int = Field(ge=1, le=65_536, description="Bytes moved in `per_cycles` core cycles.")
+    per_cycles: int = Field(
+        ge=1, le=65_536, description="Core cycles in which `bytes` bytes are moved."
+    )
+    latency_cycles: int = Field(
+        ge=0, le=100_000, description="Core cycles from a request to the first byte of its answer."
+    )
+
+
+class Memory(Block):
+    """The DRAM the chip shares with the rest of the device."""
+
+    model: Literal["simple"] = Field(
+        description="Which memory model is used. `simple`: latency and rate."
+    )
+    capacity_mb: int = Field(
+        ge=1, le=4096, description="Size of the DRAM in MB; programs must fit in it."
+    )
+    access_bytes: Annotated[int, PowerOfTwo] = Field(
+        ge=8, le=4096, description="Traffic is rounded outwards to this many bytes."
+    )
+    simple: SimpleMemory = Field(description="Parameters of the model `simple`.")
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Size of the DRAM in bytes."""
+        return self.capacity_mb * BYTES_PER_MB
+
+
+class Dma(Block):
+    """One DMA engine: it keeps a bounded number of bursts under way."""
+
+    burst_bytes: Annotated[int, PowerOfTwo] = Field(
+        ge=8,
+        le=4096,
+        description="Bytes of one request to memory; a transfer never asks for more at once.",
+    )
+    outstanding_bursts: int = Field(ge=1, le=1024, description="Bursts under way at the same time.")
+
+
+class WeightDecoder(Block):
+    """Turns the compressed weight stream into tiles. Format and cycle law: docs/decoder.md."""
+
+    profile: Literal["none", "bitmap"] = Field(
+        description="Stream format understood. `none`: no decoder, raw int8 rows are written into the slots."
+    )
+    units: int = Field(
+        ge=1, le=16, description="Decoder units; tile k of a command goes to unit k mod units."
+    )
+    port_bits: Literal[64, 128] = Field(
+        description="Width of a unit's stream port in bits: one port word."
+    )
+    stream_fifo_words: int = Field(
+        ge=2, le=4096, description="Depth of each unit's stream FIFO in port words."
+    )
+    pipeline_cycles: int = Field(
+        ge=1, le=64, description="Cycles from firing a beat to its weights in the slot."
+    )
+    table_slots: int = Field(
+        ge=1, le=4, description="Coding tables a unit keeps (the stream's SLOT field has 2 bits)."
+    )
+
+    @property
+    def port_bytes(self) -> int:
+        """Width of one port word in bytes."""
+        return self.port_bits // 8
+
+
+class WeightStore(Block):
+    """On-chip memory for weight streams that are used in every step; filled before cycle 0."""
+
+    capacity_kb: int = Field(
+        ge=0, le=65_536, description="Size in KB; 0: the chip has no weight store."
+    )
+    bytes_per_cycle: int = Field(ge=1, le=4096, description="Read rate in bytes per core cycle.")
+    latency_cycles: int = Field(
+        ge=0, le=10_000, description="Core cycles from a request to its first byte."
+    )
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Size of the store in bytes."""
+        return self.capacity_kb * BYTES_PER_KB
+
+
+class WeightBuffer(Block):
+    """Slots in which decoded tiles wait for the MAC array, dense, with their mask beside them."""
+
+    tile_slots: int = Field(ge=1, le=4096, description="Tiles held at the same time.")
+    slot_weights: Annotated[int, AfterValidator(_multiple_of_256)] = Field(
+        ge=256, le=65_536, description="Weights of one slot, zeros included; no tile is larger."
+    )
+
+
+class MacArray(Block):
+    """Lanes of multipliers fed by broadcast items; the timing recursion stands in docs/timing_model.md."""
+
+    lanes: int = Field(
+        ge=1, le=1024, description="Rows worked on side by side; row r belongs to lane r mod lanes."
+    )
+    macs_per_lane: int = Field(ge=1, le=1024, description="Multipliers of one lane.")
+    item_columns: int = Field(
+        ge=1, le=65_536, description="Columns (activations) of one broadcast item."
+    )
+    item_rows_per_lane: int = Field(
+        ge=0,
+        le=65_536,
+        description="Rows per lane of one broadcast item; 0: all rows of the lane in the tile.",
+    )
+    lane_queue: int = Field(
+        ge=1, le=4096, description="Broadcast items waiting in front of one lane."
+    )
+    queue_turnaround_cycles: int = Field(
+        ge=0,
+        le=1024,
+        description="Cycles from an item leaving a lane's queue to its place being filled again.",
+    )
+    broadcast_interval_cycles: int = Field(
+        ge=1, le=1024, description="Least cycles between two broadcasts."
+    )
+    min_item_cycles: int = Field(
+        ge=0,
+        le=1024,
+        description="Least cycles of an item in a lane, also when nothing is to be multiplied.",
+    )
+    fill_cycles: int = Field(
+        ge=0, le=1024, description="Cycles added once per command for filling and draining."
+    )
+    skip: Literal["none", "weight", "activation", "both"] = Field(
+        description="Which zeros are recognised and cost no multiplication."
+    )
+    accumulators_per_lane: int = Field(
+        ge=1, le=65_536, description="32-bit accumulators of one lane."
+    )
+    products_per_mac: Annotated[
+        dict[Annotated[int, Field(ge=1, le=8)], Annotated[int, Field(ge=1, le=64)]],
+        AfterValidator(_lists_full_width),
+    ] = Field(
+        description="Weight width in bits: products of one MAC per cycle. A layer uses the smallest listed width that "
+        "holds its weights; codebook layers use 8."
+    )
+
+    def products_per_cycle(self, weight_bits: int) -> int:
+        """Return the products one lane makes per cycle with weights of `weight_bits` (1..8) bits."""
+        if not 1 <= weight_bits <= FULL_WIDTH_BITS:
+            raise ValueError(f"weight_bits must be 1 to 8, not {weight_bits}")
+        width = min(listed for listed in self.products_per_mac if listed >= weight_bits)
+        return self.macs_per_lane * self.products_per_mac[width]
+
+
+class VectorOp(Block):
+    """Cost of one operation class on beats of `vector.lanes` elements."""
+
+    latency_cycles: int = Field(
+        ge=1, le=10_000, description="Cycles from the first beat to its result."
+    )
+    interval_cycles: int = Field(ge=1, le=10_000, description="Cycles between two beats.")
+
+
+class VectorUnit(Block):
+    """Element-wise integer work between matrix products."""
+
+    lanes: int = Field(ge=1, le=4096, description="Elements of one beat.")
+    ops: Annotated[dict[OpClass, VectorOp], AfterValidator(_lists_every_class)] = Field(
+        description="Cost per operation class; every class must be listed."
+    )
+
+
+class ActivationBuffer(Block):
+    """Banked on-chip memory for activations and recurrent state."""
+
+    capacity_kb: int = Field(ge=1, le=65_536, description="Size in KB.")
+    banks: Annotated[int, PowerOfTwo] = Field(
+        ge=1, le=1024, description="Banks, interleaved by `bank_bytes`."
+    )
+    bank_bytes: Annotated[int, PowerOfTwo] = Field(
+        ge=1, le=1024, description="Bytes a bank delivers per access."
+    )
+    ports_per_bank: int = Field(
+        ge=1, le=8, description="Accesses to one bank per cycle; more cost a cycle each."
+    )
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Size of the buffer in bytes."""
+        return self.capacity_kb * BYTES_PER_KB
+
+
+class Area(Block):
+    """Gate counts of the area proxy: for comparing configurations, not a layout result. All assumed unless said."""
+
+    kgates_per_mac: KGates = Field(
+        description="One multiplier with its adder, in thousand gate equivalents."
+    )
+    kgates_per_lane: KGates = Field(description="Queue, skipping and control of one MAC lane.")
+    kgates_decoder_bitmap: KGates = Field(description="One decoder unit with the profile `bitmap`.")
+    kgates_decoder_ans: KGates = Field(
+        description="One decoder unit that also has the entropy coder."
+    )
+    kgates_vector_lane: KGates = Field(description="One lane of the vector unit.")
+    kgates_dma_channel: KGates = Field(description="One DMA channel.")
+    kgates_sequencer: KGates = Field(description="Sequencer with its queues and semaphores.")
+
+
+class ChipConfig(Block):
+    """A whole chip. Built by `azsim.config.load_chip`; equal chips have equal hashes."""
+
+    name: str = Field(
+        min_length=1, max_length=64, pattern=r"^[a-z0-9_]+$", description="Identifier of the chip."
+    )
+    description: Annotated[str, AfterValidator(_one_printable_line)] = Field(
+        min_length=1, max_length=200, description="What the chip is, in one line."
+    )
+    status: Literal["assumed", "published", "test"] = Field(
+        description="Where the numbers come from; printed wherever the chip is shown."
+    )
+    core: Core
+    sequencer: Sequencer
+    memory: Memory
+    dma_w: Dma = Field(
+        description="DMA-W: weight streams, from DRAM or the weight store to the decoders."
+    )
+    dma_a: Dma = Field(
+        description="DMA-A: activations and state, between DRAM and the activation buffer."
+    )
+    decoder: WeightDecoder
+    weight_store: WeightStore
+    wbuf: WeightBuffer
+    mac_array: MacArray
+    vector: VectorUnit
+    abuf: ActivationBuffer
+    area: Area
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> ChipConfig:
+        broken = check_rules(self)
+        if broken is not None:
+            raise PydanticCustomError(
+                "chip_rule", "{text}", {"text": broken.text, "keys": list(broken.keys)}
+            )
+        return self
+
+    def config_hash(self) -> str:
+        """Return 16 hex digits that name this configuration (SHA-256 of its canonical JSON)."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
