@@ -1,0 +1,21 @@
+"""The float graph: what a model file says, after reading and folding, before any compression."""
+
+from azsim.graph.types import (
+    DEFAULT_OPERATORS,
+    Graph,
+    Node,
+    StatePair,
+    Value,
+    ValueKind,
+)
+from azsim.graph.verify import verify_graph
+
+__all__ = [
+    "DEFAULT_OPERATORS",
+    "Graph",
+    "Node",
+    "StatePair",
+    "Value",
+    "ValueKind",
+    "verify_graph",
+]
