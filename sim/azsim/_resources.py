@@ -1,7 +1,7 @@
 """Find the data folders that travel with azsim: `hw_configs` and `examples`.
 
-A wheel carries them inside the package (`azsim/_data/...`, see `force-include` in pyproject.toml); a checkout keeps them
-at its top, two folders above the package.
+A wheel carries them inside the package (`azsim/_data/...`, see `force-include` in pyproject.toml);
+a checkout keeps them at its top, two folders above the package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Units and the integer arithmetic that goes with them.
 
-Every quantity in azsim carries its unit at the end of its name. Sizes are binary (1 KB = 1024 bytes), rates of the
-outside world are decimal (1 GB/s = 10^9 bytes per second), clocks are whole MHz. Timing is integer: core cycles on the
-chip, picoseconds where two clocks meet. The functions that return a float are for reports only.
+Every quantity in azsim carries its unit at the end of its name. Sizes are binary (1 KB = 1024
+bytes), rates of the outside world are decimal (1 GB/s = 10^9 bytes per second), clocks are whole
+MHz. Timing is integer: core cycles on the chip, picoseconds where two clocks meet. The functions
+that return a float are for reports only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chip files: the schema, loading with overrides, the area proxy. Does no simulation and knows no program."""
+"""Chip files: schema, loading with overrides, area proxy. Knows no program and no engine."""
 
 from azsim.config.area import AreaProxy, AreaRow, area_proxy
 from azsim.config.load import chip_names, chip_to_yaml, load_chip, override_chip, parse_chip

@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class FrozenMap(dict[K, V]):
-    """A dict that cannot be changed. It is a dict so that pydantic, json and pickle know what to do with it."""
+    """A dict that cannot be changed; still a dict, so that pydantic, json and pickle know it."""
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise TypeError(

@@ -1,13 +1,14 @@
 """YAML text -> plain tree with the line of every key; refuses everything a chip file does not need.
 
-Refused in one line: anchors and aliases (a few bytes can unfold into gigabytes), tags, more than one document, deep
-nesting, long scalars, duplicate keys, files over 1 MB, anything that is not UTF-8 text. Chip files are plain data.
+Refused in one line: anchors and aliases (a few bytes can unfold into gigabytes), tags, more than
+one document, deep nesting, long scalars, duplicate keys, files over 1 MB, anything that is not
+UTF-8 text. Chip files are plain data.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,10 +92,9 @@ def parse_document(text: str, where: str) -> Document:
 
 
 def parse_scalar(text: str) -> Any:
-    """Return the value of one plain YAML scalar, as it would stand in a file; raise ValueError if it is not one."""
-    document_where = "value"
+    """Return the value of one plain YAML scalar; raise ValueError if `text` is not one."""
     try:
-        _check_events(text, document_where)
+        _check_events(text, "value")
         node = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, ConfigError) as error:
         raise ValueError("not a plain value") from error
@@ -108,7 +108,8 @@ def parse_scalar(text: str) -> Any:
 def _check_events(text: str, where: str) -> None:
     depth = 0
     documents = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+    for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
@@ -150,7 +151,8 @@ def _mapping(node: yaml.MappingNode, path: Path_, document: Document) -> dict[An
         if key in tree:
             first = document.lines[here]
             raise ConfigError(
-                f"{document.where}:{line}: {dotted(here)}: must be given once, and stands on line {first} too"
+                f"{document.where}:{line}: {dotted(here)}: must be given once, "
+                f"and stands on line {first} too"
             )
         document.lines[here] = line
         tree[key] = _value(value_node, here, document)
@@ -161,7 +163,7 @@ def _key(node: yaml.Node, where: str) -> Hashable:
     if not isinstance(node, yaml.ScalarNode):
         raise ConfigError(f"{where}: must have plain keys, not a collection as a key")
     value = _scalar_or_refuse(node, where)
-    # True == 1 in Python: only whole numbers and text can be keys without two of them being mixed up
+    # True == 1 in Python: with only whole numbers and text as keys no two can be mixed up.
     return value if type(value) is int else str(node.value)
 
 

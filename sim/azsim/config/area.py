@@ -1,8 +1,9 @@
 """The area proxy: thousand gates and KB of SRAM, for comparing configurations with one another.
 
-It is a sum over the chip file, no layout. Gates per part come from the section `area` (assumed numbers, except that
-the decoder's come from a generic-gate probe of this project's decoder logic without timing constraint); SRAM is what
-the sizes in the file need. The program and the DRAM are off chip and are not counted.
+It is a sum over the chip file, no layout. Gates per part come from the section `area` (assumed
+numbers, except that the decoder's come from a generic-gate probe of this project's decoder logic
+without timing constraint); SRAM is what the sizes in the file need. The program and the DRAM are
+off chip and are not counted.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from azsim.units import bytes_to_kb
 
 _ACCUMULATOR_BYTES = 4
 _DMA_CHANNELS = 2
-# One coding table of 1280 bits and its palette of 256 bits, as the stream format lays them out (docs/decoder.md).
+# One coding table of 1280 bits and its palette of 256 bits, as the stream format lays them out
+# (docs/decoder.md).
 _TABLE_SLOT_BYTES = (1280 + 256) // 8
 
 
 @dataclass(frozen=True)
 class AreaRow:
-    """One block's share: `k_gates` thousand gate equivalents, `sram_kb` KB, and how they were computed."""
+    """One block's share in thousand gate equivalents and KB, and how it was computed."""
 
     block: str
     k_gates: float
@@ -82,7 +84,8 @@ def _decoder_row(chip: ChipConfig) -> AreaRow:
         "decoder",
         decoder.units * chip.area.kgates_decoder_bitmap,
         bytes_to_kb(fifo_bytes + table_bytes),
-        "units x kgates_decoder_bitmap (generic-gate probe); units x (stream_fifo_words x port word + table_slots x 192 B)",
+        "units x kgates_decoder_bitmap (generic-gate probe); "
+        "units x (stream_fifo_words x port word + table_slots x 192 B)",
     )
 
 
@@ -93,5 +96,6 @@ def _mac_row(chip: ChipConfig) -> AreaRow:
         "mac_array",
         array.lanes * lane_k_gates,
         bytes_to_kb(array.lanes * array.accumulators_per_lane * _ACCUMULATOR_BYTES),
-        "lanes x (macs_per_lane x kgates_per_mac + kgates_per_lane) (assumed); lanes x accumulators_per_lane x 4 B",
+        "lanes x (macs_per_lane x kgates_per_mac + kgates_per_lane) (assumed); "
+        "lanes x accumulators_per_lane x 4 B",
     )

@@ -47,12 +47,14 @@ def chip_names() -> list[str]:
 
 
 def load_chip(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ChipConfig:
-    """Return the chip `name_or_path`: the name of a shipped chip, or a path (with a slash or ending in .yaml or .yml).
+    """Return the chip `name_or_path`: a shipped chip's name, or the path of a chip file.
 
-    Each override is `section.key=value` with the value written as in YAML; later ones win.
+    Text with a slash, or ending in .yaml or .yml, is a path. Each override is `section.key=value`
+    with the value written as in YAML; later ones win.
 
     Raises:
-        ConfigError: one line that names the file and line (or the override), the key, and what it must be.
+        ConfigError: one line that names the file and line (or the override), the key, and what it
+            must be.
     """
     path = _chip_path(name_or_path)
     where = path.name if path.parent == data_folder("hw_configs") else printable(path)
@@ -60,7 +62,7 @@ def load_chip(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ChipCo
 
 
 def parse_chip(text: str, where: str, overrides: Sequence[str] = ()) -> ChipConfig:
-    """Return the chip described by YAML `text`; `where` is the file name that errors show. See `load_chip`."""
+    """Return the chip that YAML `text` describes; errors name the file `where`. See `load_chip`."""
     return _validated(parse_document(text, where), overrides)
 
 
@@ -88,7 +90,8 @@ def _chip_path(name_or_path: str | Path) -> Path:
         close = difflib.get_close_matches(text, names, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise ConfigError(
-            f"chip {printable(text)!r}: must be one of {', '.join(names)}, or the path of a .yaml file{hint}"
+            f"chip {printable(text)!r}: must be one of {', '.join(names)}, "
+            f"or the path of a .yaml file{hint}"
         )
     return data_folder("hw_configs") / f"{text}.yaml"
 
@@ -147,7 +150,7 @@ def _key_path(detail: Any) -> Path_:
 
 
 def _origin(keys: Sequence[Path_], document: Document, origins: dict[Path_, str]) -> str:
-    """Say where the first of `keys` that an override set comes from; else the line of the first key in the file."""
+    """Name the override that set the first of `keys` it can; else the line of `keys[0]`."""
     for key in keys:
         for path, override in origins.items():
             if path[: len(key)] == key:
@@ -184,7 +187,7 @@ def _must(kind: str, ctx: dict[str, Any], message: str) -> str:
 
 
 def _nearest(path: Path_) -> str:
-    """Return a hint at the known key nearest to the unknown `path`: of the same section, else of any section."""
+    """Hint at the known key nearest to the unknown `path`: of its section, else of any."""
     known = [key for key, _ in schema_keys()]
     siblings = [key[-1] for key in known if key[:-1] == path[:-1]]
     close = difflib.get_close_matches(str(path[-1]), siblings, n=1)

@@ -1,6 +1,7 @@
 """Rules between keys: each is a function whose docstring is the rule as the manual prints it.
 
-A rule returns None, or the broken rule with the keys concerned, first the one that its text speaks about.
+A rule returns None, or the broken rule with the keys concerned, first the one that its text speaks
+about.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def dma_a_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
 def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
     """`decoder.stream_fifo_words` port words must hold `dma_w.burst_bytes` and one port word more.
 
-    DMA-W asks for a burst only when the FIFO has credit for all of it, and realigns it by up to one word.
+    DMA-W asks for a burst only when the FIFO has credit for all of it, and realigns it by up to one
+    word.
     """
     port_bytes = chip.decoder.port_bytes
     need_bytes = chip.dma_w.burst_bytes + port_bytes
@@ -55,13 +57,13 @@ def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
         return None
     return BrokenRule(
         ("decoder.stream_fifo_words", "dma_w.burst_bytes", "decoder.port_bits"),
-        f"must hold dma_w.burst_bytes ({chip.dma_w.burst_bytes}) and one port word ({port_bytes} bytes): "
-        f"{need_bytes} bytes, not {have_bytes}",
+        f"must hold dma_w.burst_bytes ({chip.dma_w.burst_bytes}) "
+        f"and one port word ({port_bytes} bytes): {need_bytes} bytes, not {have_bytes}",
     )
 
 
 def slot_for_every_unit(chip: ChipConfig) -> BrokenRule | None:
-    """`wbuf.tile_slots` must be at least `decoder.units`, so that every unit can hold a reserved slot."""
+    """`wbuf.tile_slots` must be at least `decoder.units`: every unit can hold a reserved slot."""
     if chip.wbuf.tile_slots >= chip.decoder.units:
         return None
     return BrokenRule(
@@ -71,12 +73,13 @@ def slot_for_every_unit(chip: ChipConfig) -> BrokenRule | None:
 
 
 def slot_divides_into_lanes(chip: ChipConfig) -> BrokenRule | None:
-    """`wbuf.slot_weights` must be a multiple of `mac_array.lanes`: a full tile has `lanes` equal rows."""
+    """`wbuf.slot_weights` must be a multiple of `mac_array.lanes`: tile rows are equally long."""
     if chip.wbuf.slot_weights % chip.mac_array.lanes == 0:
         return None
     return BrokenRule(
         ("wbuf.slot_weights", "mac_array.lanes"),
-        f"must be a multiple of mac_array.lanes ({chip.mac_array.lanes}), not {chip.wbuf.slot_weights}",
+        f"must be a multiple of mac_array.lanes ({chip.mac_array.lanes}), "
+        f"not {chip.wbuf.slot_weights}",
     )
 
 
@@ -87,7 +90,8 @@ def abuf_divides_into_banks(chip: ChipConfig) -> BrokenRule | None:
         return None
     return BrokenRule(
         ("abuf.capacity_kb", "abuf.banks", "abuf.bank_bytes"),
-        f"must be a multiple of abuf.banks x abuf.bank_bytes ({row_bytes} bytes), not {chip.abuf.capacity_bytes} bytes",
+        f"must be a multiple of abuf.banks x abuf.bank_bytes ({row_bytes} bytes), "
+        f"not {chip.abuf.capacity_bytes} bytes",
     )
 
 

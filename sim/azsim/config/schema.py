@@ -1,8 +1,9 @@
-"""The chip file as types: one frozen model per block of the chip, every key with bounds, unit and meaning.
+"""The chip file as types: one frozen model per block, every key with bounds, unit and meaning.
 
-Nothing has a default: a chip file states every key. No number here is a property of Amazon's AZ chips, whose
-micro-architecture has never been published; the files in `hw_configs` say for each chip where its numbers come from.
-The reference page docs/config_reference.md is generated from the descriptions below (`make docs`).
+Nothing has a default: a chip file states every key. No number here is a property of Amazon's AZ
+chips, whose micro-architecture has never been published; the files in `hw_configs` say for each
+chip where its numbers come from. The reference page docs/config_reference.md is generated from the
+descriptions below (`make docs`).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Sequencer(Block):
 
 
 class SimpleMemory(Block):
-    """Memory as a latency and a rate; the rate is a fraction of integers so that no float enters the timing."""
+    """A latency and a rate; the rate is a fraction of integers: no float enters the timing."""
 
     bytes: int = Field(ge=1, le=65_536, description="Bytes moved in `per_cycles` core cycles.")
     per_cycles: int = Field(
@@ -134,7 +135,7 @@ class WeightDecoder(Block):
     """Turns the compressed weight stream into tiles. Format and cycle law: docs/decoder.md."""
 
     profile: Literal["none", "bitmap"] = Field(
-        description="Stream format understood. `none`: no decoder, raw int8 rows are written into the slots."
+        description="Stream format understood. `none`: no decoder, raw int8 rows fill the slots."
     )
     units: int = Field(
         ge=1, le=16, description="Decoder units; tile k of a command goes to unit k mod units."
@@ -185,7 +186,7 @@ class WeightBuffer(Block):
 
 
 class MacArray(Block):
-    """Lanes of multipliers fed by broadcast items; the timing recursion stands in docs/timing_model.md."""
+    """Lanes of multipliers fed by broadcast items. Timing law: docs/timing_model.md."""
 
     lanes: int = Field(
         ge=1, le=1024, description="Rows worked on side by side; row r belongs to lane r mod lanes."
@@ -228,12 +229,12 @@ class MacArray(Block):
         dict[Annotated[int, Field(ge=1, le=8)], Annotated[int, Field(ge=1, le=64)]],
         AfterValidator(_lists_full_width),
     ] = Field(
-        description="Weight width in bits: products of one MAC per cycle. A layer uses the smallest listed width that "
-        "holds its weights; codebook layers use 8."
+        description="Weight width in bits: products of one MAC per cycle. A layer uses the "
+        "smallest listed width that holds its weights; codebook layers use 8."
     )
 
     def products_per_cycle(self, weight_bits: int) -> int:
-        """Return the products one lane makes per cycle with weights of `weight_bits` (1..8) bits."""
+        """Return the products one lane makes per cycle for weights of `weight_bits` (1..8) bits."""
         if not 1 <= weight_bits <= FULL_WIDTH_BITS:
             raise ValueError(f"weight_bits must be 1 to 8, not {weight_bits}")
         width = min(listed for listed in self.products_per_mac if listed >= weight_bits)
@@ -243,10 +244,8 @@ class MacArray(Block):
 class VectorOp(Block):
     """Cost of one operation class on beats of `vector.lanes` elements."""
 
-    latency_cycles: int = Field(
-        ge=1, le=10_000, description="Cycles from the first beat to its result."
-    )
-    interval_cycles: int = Field(ge=1, le=10_000, description="Cycles between two beats.")
+    latency_cycles: int = Field(ge=1, le=10_000, description="Cycles added once per command.")
+    interval_cycles: int = Field(ge=1, le=10_000, description="Cycles of each beat.")
 
 
 class VectorUnit(Block):
@@ -279,7 +278,7 @@ class ActivationBuffer(Block):
 
 
 class Area(Block):
-    """Gate counts of the area proxy: for comparing configurations, not a layout result. All assumed unless said."""
+    """Gate counts of the area proxy: they compare configurations, they are no layout result."""
 
     kgates_per_mac: KGates = Field(
         description="One multiplier with its adder, in thousand gate equivalents."
