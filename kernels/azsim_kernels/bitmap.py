@@ -1,7 +1,8 @@
 """Encoder of profile `bitmap`: EMPTY tiles, and DENSE or RAW masks with FIXED-width values.
 
-A tile's bits go through a 64-bit accumulator: `acc` holds the `fill` low bits of the word `index`, which is written
-when it is full. Positions are signed integers, words are uint64: numba turns a mix of the two into floats.
+A tile's bits go through a 64-bit accumulator: `acc` holds the `fill` low bits of the word `index`,
+which is written when it is full. Positions are signed integers, words are uint64: numba turns a
+mix of the two into floats.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from azsim_kernels.tile_format import (
 
 @kernel
 def weight_range(weights: NDArray[np.int8]) -> tuple[int, int, int]:
-    """Return (lowest, highest, number of non-zeros) of `weights` (N,), zero counting into the range."""
+    """Return (lowest, highest, non-zeros) of `weights` (N,), zero counting into the range."""
     low = 0
     high = 0
     non_zeros = 0
     for i in range(weights.size):
-        value = np.int64(weights[i])
+        value = int(weights[i])
         low = min(low, value)
         high = max(high, value)
         non_zeros += value != 0
@@ -40,7 +41,7 @@ def weight_range(weights: NDArray[np.int8]) -> tuple[int, int, int]:
 
 @kernel
 def signed_width(low: int, high: int) -> int:
-    """Return the fewest bits (1..8) whose two's complement holds both `low` <= 0 and `high` >= 0."""
+    """Return the fewest bits (1..8) whose two's complement holds `low` <= 0 and `high` >= 0."""
     width = 1
     while low < -(1 << (width - 1)) or high > (1 << (width - 1)) - 1:
         width += 1
@@ -51,7 +52,7 @@ def signed_width(low: int, high: int) -> int:
 def put_bits(
     out: NDArray[np.uint64], index: int, fill: int, acc: np.uint64, value: np.uint64, width: int
 ) -> tuple[int, int, np.uint64]:
-    """Append the `width` (0..64) low bits of `value`, whose higher bits are 0; return (index, fill, acc)."""
+    """Append `width` (0..64) bits of `value`, higher bits being 0; return (index, fill, acc)."""
     acc |= value << np.uint64(fill)
     fill += width
     if fill >= WORD_BITS:
@@ -66,7 +67,7 @@ def put_bits(
 
 @kernel
 def seal_tile(out: NDArray[np.uint64], header: int, groups: int, words: int, initial: int) -> None:
-    """Write word 0 of a tile of `words` words: `header` bits 9:0, sizes, and the CRC started from `initial`."""
+    """Write word 0 of a tile: `header` bits 9:0, its sizes, its CRC started from `initial`."""
     fields = header | ((groups - 1) << GROUPS_SHIFT) | (words << LENGTH_SHIFT)
     out[0] = np.uint64(fields)
     crc = crc32c_tile(out[:words], initial)
@@ -98,7 +99,7 @@ def _group_mask(group: NDArray[np.int8], quarter: int) -> np.uint64:
 
 @kernel
 def _pack_raw(weights: NDArray[np.int8], width: int, out: NDArray[np.uint64]) -> None:
-    """Write per group a 256-bit mask and the `width`-bit non-zeros, from word 1 on, the last word padded with 0."""
+    """Write per group a 256-bit mask and the `width`-bit non-zeros, from word 1 on."""
     keep = np.uint64((1 << width) - 1)
     index = 1
     fill = 0
@@ -119,10 +120,11 @@ def _pack_raw(weights: NDArray[np.int8], width: int, out: NDArray[np.uint64]) ->
 
 @kernel
 def encode_bitmap_tile(weights: NDArray[np.int8], tile_index: int, out: NDArray[np.uint64]) -> int:
-    """Encode one tile as the smallest of EMPTY, DENSE + FIXED and RAW + FIXED; return its length in words.
+    """Encode one tile as EMPTY, DENSE + FIXED or RAW + FIXED; return its length in words.
 
-    weights (N,), N a multiple of 256 in 256..65536; `out` holds at least 1 + N/8 words; `tile_index` is the tile's
-    number in its container. Of equal sizes DENSE is taken, which needs fewer beats.
+    weights (N,), N a multiple of 256 in 256..65536; `out` holds at least 1 + N/8 words;
+    `tile_index` is the tile's number in its container. The smallest
+    wins; of equal sizes DENSE, which needs fewer beats.
     """
     count = weights.size
     groups = count // GROUP_WEIGHTS

@@ -1,7 +1,7 @@
 """CRC-32C (Castagnoli) over bytes and 64-bit words, eight bytes per step (slicing-by-8).
 
-Reflected polynomial 0x82F63B78, final XOR 0xFFFFFFFF (RFC 3720, appendix B.4). The initial value is an argument
-because a tile's CRC starts from its index; `CRC_START` is the usual one.
+Reflected polynomial 0x82F63B78, final XOR 0xFFFFFFFF (RFC 3720, appendix B.4). The initial value
+is an argument because a tile's CRC starts from its index; `CRC_START` is the usual one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _LOW32 = np.uint64(0xFFFFFFFF)
 
 @kernel
 def _step_word(crc: np.uint64, word: np.uint64) -> np.uint64:
-    """Return the running CRC (before the final XOR) after the eight bytes of `word`, lowest first."""
+    """Return the running CRC (before the final XOR) after the eight bytes of `word`, lowest
+    first.
+    """
     x = crc ^ word
     near = np.uint64(
         _TABLES[7, x & _BYTE]
@@ -79,7 +81,9 @@ def crc32c_words(words: NDArray[np.uint64], initial: int) -> int:
 
 @kernel
 def crc32c_tile(words: NDArray[np.uint64], initial: int) -> int:
-    """Return the CRC-32C of a tile (n >= 1 words), its CRC field (upper half of word 0) taken as zero."""
+    """Return the CRC-32C of a tile (n >= 1 words), its CRC field (upper half of word 0) taken as
+    zero.
+    """
     crc = _step_word(np.uint64(initial), words[0] & _LOW32)
     for i in range(1, words.size):
         crc = _step_word(crc, words[i])

@@ -1,7 +1,8 @@
 """The weight decoder's function: tile words in, weights or a status code out.
 
-Order of judgement, the same in every implementation (docs/decoder.md): the header beat (BAD_HEADER, UNSUPPORTED,
-LENGTH, NO_TABLE), each later beat, then LENGTH, BAD_CRC, BAD_STATE, TRAILING.
+Order of judgement, the same in every implementation (docs/decoder.md): the header beat
+(BAD_HEADER, UNSUPPORTED, LENGTH, NO_TABLE), each later beat, then LENGTH, BAD_CRC, BAD_STATE,
+TRAILING.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
 from azsim_kernels.crc import CRC_START, crc32c_tile
-from azsim_kernels.fixed import decode_dense_fixed, decode_raw_fixed
+from azsim_kernels.fixed import decode_dense_fixed, decode_raw_fixed, signed_word
 from azsim_kernels.table_slots import TableSlots
 from azsim_kernels.tile_errors import (
     BAD_CRC,
@@ -32,13 +33,10 @@ from azsim_kernels.tile_format import (
     MASK_CODED,
     MASK_DENSE,
     MASK_SPECIAL,
-    MAX_GROUPS,
-    MAX_LENGTH_WORDS,
     PAL_BIT,
     PROFILE_BITMAP,
     RESERVED_BIT,
     SLOT_SHIFT,
-    SLOTS,
     TABLE_PALETTE_WORDS,
     TABLE_WORDS,
     VAL_BIT,
@@ -51,7 +49,7 @@ from azsim_kernels.tile_format import (
 def header_field(header: np.uint64, shift: int, width: int) -> int:
     """Return the `width` bits of `header` from bit `shift` on as a signed integer."""
     field = (header >> np.uint64(shift)) & np.uint64((1 << width) - 1)
-    return np.int64(field)  # type: ignore[return-value]
+    return signed_word(field)
 
 
 @kernel
@@ -110,7 +108,9 @@ def bad_header(header: np.uint64) -> bool:
 
 @kernel
 def judge_header(header: np.uint64, expected_groups: int, profile: int, slots: TableSlots) -> int:
-    """Return the status code of a tile's header beat; a TABLE record in a tile's place is a BAD_HEADER."""
+    """Return the status code of a tile's header beat; a TABLE record in a tile's place is a
+    BAD_HEADER.
+    """
     if bad_header(header):
         return BAD_HEADER
     special = header_field(header, 0, 2) == MASK_SPECIAL
@@ -142,7 +142,9 @@ def trailing(words: NDArray[np.uint64], position: int) -> bool:
 def _decode_body(
     words: NDArray[np.uint64], available: int, out: NDArray[np.int8], beats: NDArray[np.uint16]
 ) -> tuple[bool, int, int]:
-    """Decode all beats after the header; return (complete, bits consumed, beats fired), header included."""
+    """Decode all beats after the header; return (complete, bits consumed, beats fired), header
+    included.
+    """
     mask = header_field(words[0], 0, 2)
     width = header_field(words[0], WIDTH_SHIFT, 3) + 1
     if mask == MASK_SPECIAL:

@@ -1,4 +1,4 @@
-"""The decoder's cycle law for one tile: a 512-bit window filled by the port and emptied by beats."""
+"""The decoder's cycle law for one tile: a 512-bit window between the port and the beats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def tile_beats(
     slots: TableSlots,
     beats: NDArray[np.uint16],
 ) -> tuple[int, int]:
-    """Note the bits each beat of a tile consumes in `beats` (MAX_BEATS,); return (status code, beats fired)."""
+    """Note the bits each beat of a tile consumes in `beats` (MAX_BEATS,); return (status code,
+    beats fired).
+    """
     out = np.empty(GROUP_WEIGHTS * expected_groups, np.int8)
     return decode_tile_beats(words, tile_index, expected_groups, profile, slots, out, beats)
 
@@ -29,11 +31,13 @@ def tile_beats(
 def decode_tile_cycles(
     beats: NDArray[np.uint16], len_words: int, port_bits: int, table_load_cycles: int = 0
 ) -> int:
-    """Return the cycles from the first word on the port to the last beat, word and output never waiting.
+    """Return the cycles from the first word on the port to the last beat, word and output never
+    waiting.
 
     beats              (B,) bits consumed by each beat of a good tile of `len_words` words
     port_bits          64 or 128, bits accepted per cycle
-    table_load_cycles  cycles after the header beat in which no beat fires (0 if the table is loaded)
+    table_load_cycles  cycles after the header beat in which no beat fires (0 if the table is
+                       loaded)
     """
     fill = 0
     remaining = WORD_BITS * len_words
@@ -45,7 +49,7 @@ def decode_tile_cycles(
         accept = remaining > 0 and fill + port_bits <= WINDOW_BITS
         hold = max(0, hold - 1)
         if fire:
-            fill -= np.int64(beats[beat])
+            fill -= int(beats[beat])
             hold = table_load_cycles if beat == 0 else 0
             beat += 1
         if accept:

@@ -1,7 +1,7 @@
 """Decoding of tiles without coded parts: DENSE or RAW mask, FIXED-width values.
 
-`available` is the number of bits of the tile that are there; a beat that needs more is not fired and ends decoding.
-`beats` receives the bits each beat consumed; of size 0 nothing is noted.
+`available` is the number of bits of the tile that are there; a beat that needs more is not fired
+and ends decoding. `beats` receives the bits each beat consumed; of size 0 nothing is noted.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ from azsim_kernels.tile_format import (
 
 @kernel
 def peek_bits(words: NDArray[np.uint64], position: int, width: int) -> np.uint64:
-    """Return the `width` (1..64) bits from bit `position` on; bits beyond the last word read as 0."""
+    """Return the `width` (1..64) bits from bit `position` on, 0 beyond the last word."""
     index = position // WORD_BITS
     shift = position % WORD_BITS
-    value = words[index] >> np.uint64(shift)
+    value: np.uint64 = words[index] >> np.uint64(shift)
     if shift + width > WORD_BITS and index + 1 < words.size:
         value |= words[index + 1] << np.uint64(WORD_BITS - shift)
     return value & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(WORD_BITS - width))
+
+
+@kernel
+def signed_word(value: np.uint64) -> int:
+    """Return `value` < 2**63 as a signed integer, the type of all positions and counts."""
+    return np.int64(value)  # type: ignore[return-value]
 
 
 @kernel
@@ -40,7 +46,9 @@ def sign_extend(value: int, width: int) -> int:
 def note_value_beats(
     beats: NDArray[np.uint16], first: int, count: int, values: int, width: int
 ) -> None:
-    """Note `count` value beats from number `first` on, of 16 values of `width` bits each, the last maybe fewer."""
+    """Note `count` value beats from number `first` on, of 16 values of `width` bits each, the
+    last maybe fewer.
+    """
     if beats.size > 0:
         for beat in range(count):
             beats[first + beat] = min(LANES, values - beat * LANES) * width
@@ -48,7 +56,7 @@ def note_value_beats(
 
 @kernel
 def whole_value_beats(values: int, width: int, room: int) -> int:
-    """Return how many beats of a group with `values` values of `width` bits fit into `room` bits."""
+    """Return how many beats of `values` values of `width` bits fit into `room` bits."""
     if values * width <= room:
         return (values + LANES - 1) // LANES
     return room // (LANES * width)
@@ -58,9 +66,9 @@ def whole_value_beats(values: int, width: int, room: int) -> int:
 def _unpack_values(
     words: NDArray[np.uint64], position: int, values: int, width: int, out: NDArray[np.int8]
 ) -> None:
-    """Read `values` signed fields of `width` bits from bit `position` on into the start of `out`."""
+    """Read `values` signed fields of `width` bits from bit `position` on into `out`."""
     for i in range(values):
-        out[i] = sign_extend(np.int64(peek_bits(words, position, width)), width)
+        out[i] = sign_extend(signed_word(peek_bits(words, position, width)), width)
         position += width
 
 
@@ -91,12 +99,14 @@ def decode_dense_fixed(
 
 @kernel
 def read_raw_mask(words: NDArray[np.uint64], position: int, mask: NDArray[np.uint8]) -> int:
-    """Read a group's 256 mask bits from bit `position` on into `mask` (256,) as 0 or 1; return the number of ones."""
+    """Read a group's 256 mask bits from bit `position` on into `mask` (256,) as 0 or 1; return
+    the number of ones.
+    """
     ones = 0
     for quarter in range(MASK_BEATS):
         bits = peek_bits(words, position + quarter * MASK_BEAT_BITS, MASK_BEAT_BITS)
         for i in range(MASK_BEAT_BITS):
-            bit = np.int64((bits >> np.uint64(i)) & np.uint64(1))
+            bit = signed_word((bits >> np.uint64(i)) & np.uint64(1))
             mask[quarter * MASK_BEAT_BITS + i] = bit
             ones += bit
     return ones

@@ -23,7 +23,8 @@ def encode_bitmap_matrix(
     out: NDArray[np.uint64],
     offsets: NDArray[np.int64],
 ) -> int:
-    """Encode all tiles of `matrix` (rows, columns) one after the other into `out`; return the words written.
+    """Encode all tiles of `matrix` (rows, columns) one after the other into `out`; return the
+    words written.
 
     offsets  (tiles + 1,) receives the word at which each tile starts, and the end
     out      holds max_tile_words(padded size) words for every tile
@@ -50,7 +51,8 @@ def decode_matrix(
 ) -> tuple[int, int]:
     """Decode tile after tile into `matrix` (rows, columns) up to the first bad one.
 
-    Tile i is words[offsets[i] : offsets[i + 1]]. Returns (status code, number of the tile it belongs to).
+    Tile i is words[offsets[i] : offsets[i + 1]]. Returns (status code, number of the tile it
+    belongs to).
     """
     buffer = np.empty(padded_weights(tile_rows * tile_columns), np.int8)
     rows, columns = matrix.shape

@@ -1,7 +1,8 @@
 """Cutting a matrix into tiles and putting it together again.
 
-A matrix is cut into boxes of `tile_rows` x `tile_columns`, smaller at the right and lower edge, numbered row-major.
-Each box becomes a vector, row-major or column-major inside, padded with zeros to a multiple of 256.
+A matrix is cut into boxes of `tile_rows` x `tile_columns`, smaller at the right and lower edge,
+numbered row-major. Each box becomes a vector, row-major or column-major inside, padded with zeros
+to a multiple of 256.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def gather_tile(
     column_major: bool,
     out: NDArray[np.int8],
 ) -> int:
-    """Copy tile number `tile` of `matrix` (rows, columns) to the start of `out`, padded; return its padded size."""
+    """Copy tile `tile` of `matrix` (rows, columns) to `out`, padded; return its padded size."""
     row, column, height, width = tile_box(
         tile, matrix.shape[0], matrix.shape[1], tile_rows, tile_columns
     )

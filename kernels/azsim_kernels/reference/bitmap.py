@@ -1,4 +1,6 @@
-"""Encoder of profile `bitmap` on bit arrays: every candidate is laid out in full, the shortest is taken."""
+"""Encoder of profile `bitmap` on bit arrays: every candidate is laid out in full, the shortest is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _Bits = NDArray[np.uint8]
 
 
 def field(value: int, width: int) -> _Bits:
-    """Return `value` as `width` bits, least significant first; a negative value as two's complement."""
+    """Return `value` as `width` bits, least significant first; a negative value as two's
+    complement.
+    """
     return np.array([(value >> k) & 1 for k in range(width)], np.uint8)
 
 
@@ -23,7 +27,7 @@ def to_words(bits: _Bits) -> NDArray[np.uint64]:
 
 
 def signed_width(low: int, high: int) -> int:
-    """Return the fewest bits (1..8) whose two's complement holds both `low` <= 0 and `high` >= 0."""
+    """Return the fewest bits (1..8) whose two's complement holds `low` <= 0 and `high` >= 0."""
     return max(1, 1 + max(int(-low - 1 if low else 0).bit_length(), int(high).bit_length()))
 
 
@@ -43,7 +47,9 @@ def seal(header: int, groups: int, body: _Bits, initial: int) -> NDArray[np.uint
 
 
 def encode_bitmap_tile(weights: NDArray[np.int8], tile_index: int, out: NDArray[np.uint64]) -> int:
-    """Encode one tile as the smallest of EMPTY, DENSE + FIXED and RAW + FIXED; return its length in words."""
+    """Encode one tile as the smallest of EMPTY, DENSE + FIXED and RAW + FIXED; return its length
+    in words.
+    """
     groups = weights.reshape(-1, GROUP_WEIGHTS)
     initial = 0xFFFFFFFF ^ tile_index
     if not weights.any():

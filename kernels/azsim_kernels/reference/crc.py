@@ -26,7 +26,9 @@ def crc32c_words(words: NDArray[np.uint64], initial: int) -> int:
 
 
 def crc32c_tile(words: NDArray[np.uint64], initial: int) -> int:
-    """Return the CRC-32C of a tile (n >= 1 words), its CRC field (upper half of word 0) taken as zero."""
+    """Return the CRC-32C of a tile (n >= 1 words), its CRC field (upper half of word 0) taken as
+    zero.
+    """
     cleared = words.copy()
     cleared[0] &= np.uint64((1 << CRC_SHIFT) - 1)
     return crc32c_words(cleared, initial)

@@ -1,4 +1,6 @@
-"""The weight decoder's function on a bit array, beat by beat, with a Python exception for each way to fail."""
+"""The weight decoder's function on a bit array, beat by beat, with a Python exception for each
+way to fail.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from azsim_kernels.table_slots import TableSlots
 from azsim_kernels.tile_format import GROUP_WEIGHTS, PROFILE_BITMAP
 
 
-class TileFault(Exception):
+class TileFaultError(Exception):
     """A tile broke a rule; `code` is its status code."""
 
     def __init__(self, code: int) -> None:
@@ -103,7 +105,7 @@ def judge_header(word: int, expected_groups: int, profile: int, slots: TableSlot
     ]
     for failed, code in faults:
         if failed:
-            raise TileFault(code)
+            raise TileFaultError(code)
     return h
 
 
@@ -119,7 +121,7 @@ class BitReader:
     def end_beat(self, size: int) -> None:
         """Note a beat of `size` bits, or raise OVERRUN if they are not all there."""
         if self.position + size > self.bits.size:
-            raise TileFault(codes.OVERRUN)
+            raise TileFaultError(codes.OVERRUN)
         if self.beats.size:
             self.beats[self.n_beats] = size
         self.n_beats += 1
@@ -155,12 +157,12 @@ def decode_fixed_group(reader: BitReader, h: Header) -> NDArray[np.int8]:
 def judge_end(words: NDArray[np.uint64], h: Header, reader: BitReader, initial: int) -> None:
     """Raise the fault found when all beats have passed, if there is one."""
     if words.size != h.length:
-        raise TileFault(codes.LENGTH)
+        raise TileFaultError(codes.LENGTH)
     if crc32c_tile(words, initial) != h.crc:
-        raise TileFault(codes.BAD_CRC)
+        raise TileFaultError(codes.BAD_CRC)
     rest = reader.bits[reader.position :]
     if rest.size > 63 or rest.any():
-        raise TileFault(codes.TRAILING)
+        raise TileFaultError(codes.TRAILING)
 
 
 def decode_tile_beats(
@@ -184,7 +186,7 @@ def decode_tile_beats(
         groups = range(0 if h.mask == "special" else h.groups)
         weights = [decode_fixed_group(reader, h) for _ in groups]
         judge_end(words, h, reader, 0xFFFFFFFF ^ tile_index)
-    except TileFault as fault:
+    except TileFaultError as fault:
         short = reader is not None and words.size < h.length
         return codes.LENGTH if short else fault.code, reader.n_beats if reader else 0
     out[: GROUP_WEIGHTS * len(weights)] = np.concatenate([np.zeros(0, np.int8), *weights])

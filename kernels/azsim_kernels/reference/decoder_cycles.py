@@ -1,6 +1,7 @@
 """The decoder's cycle law as arrival times: when each word enters and when each beat fires.
 
-The kernel steps cycle by cycle; here each event time is the latest of its causes plus one (a max-plus recursion).
+The kernel steps cycle by cycle; here each event time is the latest of its causes plus one (a max-
+plus recursion).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from azsim_kernels.tile_format import FIRE_BITS, WINDOW_BITS
 def decode_tile_cycles(
     beats: NDArray[np.uint16], len_words: int, port_bits: int, table_load_cycles: int = 0
 ) -> int:
-    """Return the cycles from the first word on the port to the last beat, word and output never waiting."""
+    """Return the cycles from the first word on the port to the last beat, word and output never
+    waiting.
+    """
     total_bits = 64 * len_words
     n_words = -(-total_bits // port_bits)
     used = np.concatenate([[0], np.cumsum(beats, dtype=np.int64)])

@@ -35,8 +35,9 @@ def gather_tile(
     column_major: bool,
     out: NDArray[np.int8],
 ) -> int:
-    """Copy tile number `tile` of `matrix` (rows, columns) to the start of `out`, padded; return its padded size."""
-    row, column, height, width = tile_box(tile, *matrix.shape, tile_rows, tile_columns)
+    """Copy tile `tile` of `matrix` (rows, columns) to `out`, padded; return its padded size."""
+    rows, columns = matrix.shape
+    row, column, height, width = tile_box(tile, rows, columns, tile_rows, tile_columns)
     box = matrix[row : row + height, column : column + width]
     flat = box.ravel(order="F" if column_major else "C")
     size = padded_weights(flat.size)
@@ -53,6 +54,7 @@ def scatter_tile(
     matrix: NDArray[np.int8],
 ) -> None:
     """Copy the padded `weights` of tile number `tile` to its box in `matrix` (rows, columns)."""
-    row, column, height, width = tile_box(tile, *matrix.shape, tile_rows, tile_columns)
+    rows, columns = matrix.shape
+    row, column, height, width = tile_box(tile, rows, columns, tile_rows, tile_columns)
     box = weights[: height * width].reshape((height, width), order="F" if column_major else "C")
     matrix[row : row + height, column : column + width] = box
