@@ -27,8 +27,8 @@ _INTRODUCTION = """\
 # Chip files
 
 A chip is one YAML file. Every key below must be present, no other key may be, and units stand at
-the end of each name. `load_chip` takes the name of a shipped chip or the path of a file; single keys
-can be overridden with `section.key=value`, for example `mac_array.lanes=16`.
+the end of each name. `load_chip` takes the name of a shipped chip or the path of a file; single
+keys can be overridden with `section.key=value`, for example `mac_array.lanes=16`.
 
 Files are plain data: anchors, aliases, tags, duplicate keys, several documents, files over 1 MB and
 anything that is not UTF-8 text are refused. Every refusal is one line:
@@ -40,7 +40,8 @@ override 'mac_array.lanes=0': mac_array.lanes: must be at least 1, not 0
 ```
 
 `status` says where a chip's numbers come from. `assumed`: ours; no micro-architecture of Amazon's
-AZ chips has ever been published. `published`: from the paper the file names. `test`: models nothing.
+AZ chips has ever been published. `published`: from the paper the file names. `test`: a machine for
+tests that models no chip.
 """
 
 _OP_NOTE = """\
