@@ -1,0 +1,111 @@
+"""Collects the values and nodes of the canonical graph while the reader walks the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from azsim.errors import ModelError
+from azsim.frontend.node import Array, OnnxNode, Operand
+from azsim.graph import Node, Value, ValueKind
+from azsim.graph.shapes import output_shapes
+from azsim.graph.text import quoted
+from azsim.graph.types import Attribute
+from azsim.graph.verify import check_size
+
+
+class GraphBuilder:
+    """Canonical values and nodes so far, and what each name of the file stands for.
+
+    `operands` maps a name of the file to the operand it stands for: itself, or for a dropped
+    operator (Identity, a Cast to the type it has) the operand behind it.
+    """
+
+    def __init__(self, names: Iterable[str], outputs: Iterable[str]) -> None:
+        self.values: dict[str, Value] = {}
+        self.nodes: list[Node] = []
+        self.operands: dict[str, Operand] = {}
+        self.outputs = frozenset(outputs)  # names that must be kept as they are
+        self._names = set(names)  # value names that are taken
+        self._node_names: set[str] = set()
+
+    def reserve_node_names(self, names: Iterable[str]) -> None:
+        """Keep names given in the file from being used for generated nodes."""
+        self._node_names.update(names)
+
+    def _fresh(self, wish: str, taken: set[str]) -> str:
+        name, count = wish, 1
+        while name in taken:
+            count += 1
+            name = f"{wish}.{count}"
+        taken.add(name)
+        return name
+
+    def fresh_value(self, wish: str) -> str:
+        """Return an unused value name like `wish`."""
+        return self._fresh(wish, self._names)
+
+    def fresh_node(self, wish: str) -> str:
+        """Return an unused node name like `wish`."""
+        return self._fresh(wish, self._node_names)
+
+    def give(self, name: str, shape: tuple[int, ...], kind: ValueKind, is_index: bool) -> None:
+        """Enter a graph input or state."""
+        check_size(f"input {quoted(name)}", shape)
+        self.values[name] = Value(name, shape, kind, is_index=is_index)
+        self.operands[name] = Operand(name, shape, is_index=is_index)
+
+    def constant(self, name: str, data: Array) -> str:
+        """Enter float constant `name` as float32 and return the name. Raises ModelError if the
+        data is not float, empty, NaN or infinite."""
+        what = f"constant {quoted(name)}"
+        if not np.issubdtype(data.dtype, np.floating):
+            raise ModelError(f"{what} must be float, not {data.dtype}")
+        check_size(what, data.shape)
+        with np.errstate(over="ignore"):  # too large for float32 is refused just below
+            single = data.astype(np.float32, copy=False)
+        if not (np.isfinite(single.min()) and np.isfinite(single.max())):
+            raise ModelError(f"{what} must be finite in float32, not NaN or infinite")
+        self.values[name] = Value(name, single.shape, ValueKind.CONSTANT, data=single)
+        return name
+
+    def derived(self, node: OnnxNode, role: str, data: Array) -> str:
+        """Enter a constant made for `node` (a folded weight, say) under a new name."""
+        return self.constant(self.fresh_value(f"{node.name}.{role}"), data)
+
+    def use(self, operand: Operand) -> str:
+        """Return the value name of an operand, entering a constant at its first use."""
+        if operand.data is not None and operand.name not in self.values:
+            self.constant(operand.name, operand.data)
+        return operand.name
+
+    def emit(
+        self,
+        name: str,
+        operator: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        attributes: Mapping[str, Attribute] | None = None,
+        target: tuple[int, ...] | None = None,
+    ) -> None:
+        """Append a canonical node and enter its outputs. `target` is the shape of a Reshape."""
+        node = Node(name, operator, inputs, outputs, dict(attributes or {}))
+        if target is not None:
+            self.values[outputs[0]] = Value(outputs[0], target, ValueKind.NODE)
+        for output, shape in zip(outputs, output_shapes(node, self.values), strict=False):
+            if not output:
+                continue
+            check_size(f"node {quoted(name)} ({operator}): output {quoted(output)}", shape)
+            self.values[output] = Value(output, shape, ValueKind.NODE)
+            self.operands[output] = Operand(output, shape)
+        self.nodes.append(node)
+
+    def drop(self, node: OnnxNode, source: Operand) -> None:
+        """Let the node's output stand for `source`; where the file lists that output as a graph
+        output its name is kept by a Reshape to the same shape."""
+        output = node.outputs[0]
+        if output in self.outputs and source.data is None and not source.is_index:
+            self.emit(node.name, "Reshape", (self.use(source),), (output,), target=source.shape)
+        else:
+            self.operands[output] = source

@@ -1,0 +1,90 @@
+"""From a file to an ONNX message: what can be refused before any node is looked at."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import onnx
+import onnx.defs
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from azsim.errors import ModelError
+from azsim.graph.text import quoted
+
+OLDEST_OPSET = 13
+MAX_FILE_BYTES = (1 << 31) - 1  # the limit of the format; larger weights go to external files
+METADATA_PREFIX = "azsim."
+STATE_PROPERTY = "azsim.state"
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """Return the parsed file. External data is not read. Raises ModelError without the path."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError("must be a plain file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ModelError(f"must be at most {MAX_FILE_BYTES} bytes, not {status.st_size}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}") from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError:
+        raise ModelError(
+            "must be an ONNX file; it is damaged, cut short or something else"
+        ) from None
+    if not model.HasField("graph") or not model.opset_import:
+        raise ModelError("must be an ONNX file; it holds no graph or no opset")
+    return model
+
+
+def opset_version(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators, after refusing what this reader cannot take."""
+    newest = int(onnx.defs.onnx_opset_version())
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(versions) != 1:
+        raise ModelError("must import ONNX's operator set once")
+    if not OLDEST_OPSET <= versions[0] <= newest:
+        raise ModelError(f"opset must be {OLDEST_OPSET} to {newest}, not {versions[0]}")
+    if model.functions:
+        raise ModelError(f"must not define functions such as {quoted(model.functions[0].name)}")
+    if model.graph.sparse_initializer:
+        name = model.graph.sparse_initializer[0].values.name
+        raise ModelError(f"tensor {quoted(name)} must be dense, not a sparse initializer")
+    return int(versions[0])
+
+
+def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the `azsim.*` properties."""
+    found: dict[str, str] = {}
+    for entry in model.metadata_props:
+        if entry.key.startswith(METADATA_PREFIX):
+            if entry.key in found:
+                raise ModelError(f"property {quoted(entry.key)} must be given once")
+            found[entry.key] = entry.value
+    return found
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ModelError(f"property '{STATE_PROPERTY}' must name each state input once")
+    return dict(pairs)
+
+
+def read_state_pairs(metadata: dict[str, str]) -> dict[str, str]:
+    """Return state input -> state output from property `azsim.state` (a JSON object of names)."""
+    text = metadata.get(STATE_PROPERTY)
+    if text is None:
+        return {}
+    refusal = f"property '{STATE_PROPERTY}' must be a JSON object of input and output names"
+    try:
+        pairs = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise ModelError(refusal) from None
+    if not isinstance(pairs, dict) or not all(isinstance(v, str) for v in pairs.values()):
+        raise ModelError(refusal)
+    return {str(key): str(value) for key, value in pairs.items()}

@@ -1,0 +1,1 @@
+"""One file per operator family: support rules and the lowering to canonical nodes."""

@@ -1,0 +1,135 @@
+"""Reshape, Squeeze, Unsqueeze, Flatten, Identity and Cast: the elements stay where they are."""
+
+from __future__ import annotations
+
+import onnx
+
+from azsim.frontend.builder import GraphBuilder
+from azsim.frontend.node import OnnxNode
+from azsim.frontend.rules import (
+    Support,
+    axis_in_range,
+    constant_integers,
+    constant_parameters,
+    float_data,
+    normal_axis,
+)
+from azsim.frontend.tensors import kind_name
+from azsim.graph.shapes import element_count
+from azsim.graph.text import shape_text
+
+Shape = tuple[int, ...]
+
+
+def _emit(node: OnnxNode, builder: GraphBuilder, target: Shape) -> None:
+    source = builder.use(node.require(0))
+    builder.emit(node.name, "Reshape", (source,), node.outputs, target=target)
+
+
+def _reshape_target(node: OnnxNode) -> Shape | None:
+    """Return the target with 0 (copy) and -1 (the rest) put in; None where they do not work out."""
+    x = node.require(0).shape
+    wish = list(constant_integers(node, 1) or ())
+    if not node.whole("allowzero", 0):
+        if any(size == 0 and axis >= len(x) for axis, size in enumerate(wish)):
+            return None
+        wish = [x[axis] if size == 0 else size for axis, size in enumerate(wish)]
+    if wish.count(-1) > 1 or any(size < -1 for size in wish):
+        return None
+    known = element_count(tuple(size for size in wish if size != -1))
+    if -1 in wish:
+        if known == 0 or element_count(x) % known:
+            return None
+        wish[wish.index(-1)] = element_count(x) // known
+    return tuple(wish) if element_count(tuple(wish)) == element_count(x) else None
+
+
+def reshape_keeps_elements(node: OnnxNode) -> str | None:
+    """shape must hold as many elements as the input (0 copies a size, one -1 takes the rest)."""
+    if _reshape_target(node) is not None:
+        return None
+    wish = constant_integers(node, 1) or ()
+    return f"{shape_text(wish)} of {shape_text(node.require(0).shape)}"
+
+
+def _lower_reshape(node: OnnxNode, builder: GraphBuilder) -> None:
+    _emit(node, builder, _reshape_target(node) or ())
+
+
+def _squeezed(node: OnnxNode) -> Shape | None:
+    x = node.require(0).shape
+    axes = constant_integers(node, 1)
+    if axes is None:
+        return tuple(size for size in x if size != 1)
+    if any(not -len(x) <= axis < len(x) for axis in axes):
+        return None
+    normal = {normal_axis(axis, len(x)) for axis in axes}
+    if any(x[axis] != 1 for axis in normal):
+        return None
+    return tuple(size for axis, size in enumerate(x) if axis not in normal)
+
+
+def squeezed_axes_are_one(node: OnnxNode) -> str | None:
+    """axes must be dimensions of size 1."""
+    if _squeezed(node) is not None:
+        return None
+    axes = constant_integers(node, 1) or ()
+    return f"{shape_text(axes)} of {shape_text(node.require(0).shape)}"
+
+
+def _lower_squeeze(node: OnnxNode, builder: GraphBuilder) -> None:
+    _emit(node, builder, _squeezed(node) or ())
+
+
+def _unsqueezed(node: OnnxNode) -> Shape | None:
+    x = node.require(0).shape
+    axes = constant_integers(node, 1) or ()
+    rank = len(x) + len(axes)
+    if rank > 32 or any(not -rank <= axis < rank for axis in axes):
+        return None
+    normal = {normal_axis(axis, rank) for axis in axes}
+    if len(normal) != len(axes):
+        return None
+    rest = iter(x)
+    return tuple(1 if axis in normal else next(rest) for axis in range(rank))
+
+
+def unsqueezed_axes_are_new(node: OnnxNode) -> str | None:
+    """axes must be different dimensions of the result."""
+    if _unsqueezed(node) is not None:
+        return None
+    return shape_text(constant_integers(node, 1) or ())
+
+
+def _lower_unsqueeze(node: OnnxNode, builder: GraphBuilder) -> None:
+    _emit(node, builder, _unsqueezed(node) or ())
+
+
+def _lower_flatten(node: OnnxNode, builder: GraphBuilder) -> None:
+    x = node.require(0).shape
+    axis = normal_axis(node.whole("axis", 1), len(x))
+    _emit(node, builder, (element_count(x[:axis]), element_count(x[axis:])))
+
+
+def _lower_drop(node: OnnxNode, builder: GraphBuilder) -> None:
+    builder.drop(node, node.require(0))
+
+
+def cast_changes_nothing(node: OnnxNode) -> str | None:
+    """a computed tensor must be cast to float32, an integer graph input to int32 or int64."""
+    kinds = onnx.TensorProto
+    allowed = (kinds.INT32, kinds.INT64) if node.require(0).is_index else (kinds.FLOAT,)
+    to = node.whole("to", 0)
+    return None if to in allowed else kind_name(to)
+
+
+_PARAMETERS = (float_data, constant_parameters)
+
+SUPPORT = (
+    Support("Reshape", "Reshape", (*_PARAMETERS, reshape_keeps_elements), _lower_reshape),
+    Support("Squeeze", "Reshape", (*_PARAMETERS, squeezed_axes_are_one), _lower_squeeze),
+    Support("Unsqueeze", "Reshape", (*_PARAMETERS, unsqueezed_axes_are_new), _lower_unsqueeze),
+    Support("Flatten", "Reshape", (float_data, axis_in_range), _lower_flatten),
+    Support("Identity", "nothing (dropped)", (), _lower_drop),
+    Support("Cast", "nothing (dropped)", (cast_changes_nothing,), _lower_drop),
+)

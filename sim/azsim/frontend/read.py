@@ -1,0 +1,284 @@
+"""Reads an ONNX file into the float graph.
+
+Nodes are walked in file order: what hangs on constants only is folded, the rest is checked against
+the support rules of its operator and written down in canonical form (`DEFAULT_OPERATORS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from azsim.errors import ModelError
+from azsim.frontend.builder import GraphBuilder
+from azsim.frontend.fold import FOLDABLE, Folder
+from azsim.frontend.model_file import load_model, opset_version, read_metadata, read_state_pairs
+from azsim.frontend.node import Array, OnnxNode, Operand, checked_attributes, node_text, present
+from azsim.frontend.rules import check_rules
+from azsim.frontend.support import OPERATORS
+from azsim.frontend.tensors import kind_name, read_tensor
+from azsim.graph import Graph, StatePair, ValueKind, verify_graph
+from azsim.graph.text import one_line, quoted, shape_text
+
+FLOAT = onnx.TensorProto.FLOAT
+INDEX_KINDS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+
+
+def read_onnx(path: str | Path) -> Graph:
+    """Read an ONNX file (opset 13 or newer) into a float graph.
+
+    All dimensions must be numbers. Property `azsim.state` of the model, a JSON object, names the
+    recurrent states: graph input -> graph output of the same shape. Operators and rules:
+    `azsim.frontend.support_table`. Raises ModelError of one line: file, node or tensor, rule.
+    """
+    path = Path(path)
+    try:
+        return _Reader(load_model(path), path).read()
+    except ModelError as error:
+        raise ModelError(one_line(f"{path}: {error}")) from None
+    except UnicodeDecodeError:
+        raise ModelError(one_line(f"{path}: all names must be valid UTF-8")) from None
+
+
+def _refuse_repeated(names: Iterable[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not name or name in seen:
+            raise ModelError(f"{what} {quoted(name)} must have a name of its own")
+        seen.add(name)
+
+
+class _Reader:
+    """One reading of one file. Methods are called in the order they stand here."""
+
+    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+        self._folder = path.parent
+        self._opset = opset_version(model)
+        self._model = model
+        self._graph = model.graph
+        self._metadata = read_metadata(model)
+        self._pairs = read_state_pairs(self._metadata)
+        self._initializers = {tensor.name: tensor for tensor in self._graph.initializer}
+        self._given = [i for i in self._graph.input if i.name not in self._initializers]
+        self._outputs = [output.name for output in self._graph.output]
+        self._node_names = self._name_nodes()
+        self._builder = GraphBuilder(self._check_names(), self._outputs)
+        self._builder.reserve_node_names(self._node_names)
+        stored = sum(len(t.raw_data) // 4 for t in self._graph.initializer)
+        self._folder_of_constants = Folder(stored, self._opset)
+
+    def read(self) -> Graph:
+        """Return the verified graph."""
+        self._enter_inputs()
+        live = self._live_nodes()
+        for index, proto in enumerate(self._graph.node):
+            if index in live:
+                self._take_node(proto, self._node_names[index])
+        self._check_declared()
+        graph = self._finish()
+        verify_graph(graph)
+        return graph
+
+    def _name_nodes(self) -> list[str]:
+        """Return a name for each node; an unnamed one is called OPERATOR_index."""
+        given = [node.name for node in self._graph.node]
+        _refuse_repeated((name for name in given if name), "node")
+        taken = set(given)
+        names = []
+        for index, node in enumerate(self._graph.node):
+            name = node.name or f"{node.op_type}_{index}"
+            while not node.name and name in taken:
+                name += "_"
+            taken.add(name)
+            names.append(name)
+        return names
+
+    def _check_names(self) -> list[str]:
+        """Refuse a name given twice; return all value names of the file."""
+        if not self._outputs:
+            raise ModelError("graph must have one or more outputs")
+        _refuse_repeated((t.name for t in self._graph.initializer), "tensor")
+        _refuse_repeated((i.name for i in self._graph.input), "input")
+        _refuse_repeated(self._outputs, "output")
+        names = [*self._initializers, *(i.name for i in self._given)]
+        known = set(names)
+        for node, node_name in zip(self._graph.node, self._node_names, strict=True):
+            for name in node.output:
+                if name and name in known:
+                    where = node_text(node_name, node.op_type)
+                    raise ModelError(f"{where}: output {quoted(name)} must have a name of its own")
+                known.add(name)
+                names.append(name)
+        return names
+
+    def _enter_inputs(self) -> None:
+        for value in self._given:
+            kind, shape = self._declared_type(value)
+            if kind != FLOAT and kind not in INDEX_KINDS:
+                raise ModelError(
+                    f"input {quoted(value.name)} must be float32, or int32 or int64 for row"
+                    f" numbers, not {kind_name(kind)}"
+                )
+            is_state = value.name in self._pairs
+            if is_state and kind != FLOAT:
+                raise ModelError(f"state {quoted(value.name)} must be float32")
+            role = ValueKind.STATE if is_state else ValueKind.INPUT
+            self._builder.give(value.name, shape, role, is_index=kind != FLOAT)
+        for source, result in self._pairs.items():
+            if source not in self._builder.operands:
+                raise ModelError(f"state {quoted(source)} must be a graph input")
+            if result not in self._outputs:
+                raise ModelError(
+                    f"state {quoted(source)}: result {quoted(result)} must be a graph output"
+                )
+
+    def _declared_type(self, value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
+        what = f"input {quoted(value.name)}"
+        if value.type.WhichOneof("value") != "tensor_type":
+            raise ModelError(f"{what} must be a tensor")
+        tensor = value.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise ModelError(f"{what} must have a shape")
+        for axis, dim in enumerate(tensor.shape.dim):
+            if dim.WhichOneof("value") != "dim_value":
+                label = quoted(dim.dim_param) if dim.dim_param else str(axis)
+                raise ModelError(f"dimension {label} of {what} must be a number")
+        return tensor.elem_type, tuple(dim.dim_value for dim in tensor.shape.dim)
+
+    def _live_nodes(self) -> set[int]:
+        """Return the indices of the nodes that some graph output depends on."""
+        maker = {name: k for k, node in enumerate(self._graph.node) for name in node.output if name}
+        live: set[int] = set()
+        wanted = list(self._outputs)
+        while wanted:
+            index = maker.get(wanted.pop())
+            if index is not None and index not in live:
+                live.add(index)
+                wanted.extend(self._graph.node[index].input)
+        return live
+
+    def _operand(self, name: str) -> Operand | None:
+        """Return what `name` stands for; a stored tensor is read at its first use."""
+        if name not in self._builder.operands and name in self._initializers:
+            data = read_tensor(self._initializers[name], name, self._folder)
+            self._builder.operands[name] = Operand(name, data.shape, data)
+        return self._builder.operands.get(name)
+
+    def _checked(self, proto: onnx.NodeProto, name: str) -> OnnxNode:
+        """Return the node with its inputs, refusing operators and forms that are not known."""
+        where = node_text(name, proto.op_type)
+        if proto.domain not in ("", "ai.onnx"):
+            raise ModelError(f"{where}: domain must be ONNX's own, not {quoted(proto.domain)}")
+        known = proto.op_type in OPERATORS or proto.op_type in ("Constant", "Shape", "Size")
+        if not known and proto.op_type not in FOLDABLE:
+            raise ModelError(f"{where}: {_operator_rule()}")
+        try:
+            attributes = checked_attributes(proto, self._opset)
+        except ModelError as error:
+            raise ModelError(f"{where}: {error}") from None
+        inputs = [self._operand(input_) if input_ else None for input_ in proto.input]
+        for input_, operand in zip(proto.input, inputs, strict=True):
+            if input_ and operand is None:
+                raise ModelError(
+                    f"{where}: input {quoted(input_)} must be a graph input, a tensor or the"
+                    " output of an earlier node"
+                )
+        outputs = tuple(proto.output)
+        return OnnxNode(name, proto.op_type, self._opset, tuple(inputs), outputs, attributes)
+
+    def _take_node(self, proto: onnx.NodeProto, name: str) -> None:
+        node = self._checked(proto, name)
+        results = self._constant_results(proto, node)
+        if results is not None:
+            for output, data in zip(node.outputs, results, strict=True):
+                if output:
+                    self._builder.operands[output] = Operand(output, data.shape, data)
+            return
+        if node.operator not in OPERATORS:
+            raise node.refusal(_operator_rule())
+        support = OPERATORS[node.operator]
+        check_rules(node, support.rules)
+        support.lower(node, self._builder)
+
+    def _constant_results(self, proto: onnx.NodeProto, node: OnnxNode) -> list[Array] | None:
+        """Return the node's results if they can be known now, else None."""
+        if node.operator == "Constant":
+            return [self._constant_value(node)]
+        if node.operator in ("Shape", "Size"):
+            return [_shape_result(node)]
+        data = [operand.data for operand in present(node.inputs) if operand.data is not None]
+        if node.operator not in FOLDABLE or not data or len(data) < len(present(node.inputs)):
+            return None
+        results = self._folder_of_constants.fold(proto, node, data)
+        return results if len(results) == len([o for o in node.outputs if o]) else None
+
+    def _constant_value(self, node: OnnxNode) -> Array:
+        if len(node.attributes) != 1:
+            raise node.refusal("must have one value")
+        ((key, value),) = node.attributes.items()
+        if key == "value" and isinstance(value, onnx.TensorProto):
+            return read_tensor(value, node.outputs[0], self._folder)
+        if key in ("value_int", "value_ints"):
+            return np.asarray(value, dtype=np.int64)
+        if key in ("value_float", "value_floats"):
+            return np.asarray(value, dtype=np.float32)
+        raise node.refusal(f"value must be numbers, not {key}")
+
+    def _check_declared(self) -> None:
+        """Refuse a shape or type stated in the file that differs from what the nodes give."""
+        for value in (*self._graph.output, *self._graph.value_info):
+            found = self._builder.values.get(value.name)
+            if found is None or found.kind is not ValueKind.NODE:
+                continue
+            tensor = value.type.tensor_type
+            if tensor.elem_type not in (0, FLOAT):
+                stated = kind_name(tensor.elem_type)
+                raise ModelError(f"value {quoted(value.name)} must be float32, not {stated}")
+            if tensor.HasField("shape"):
+                _check_shape(value.name, tensor.shape, found.shape)
+
+    def _finish(self) -> Graph:
+        values = self._builder.values
+        for name in self._outputs:
+            if name not in values or values[name].kind is not ValueKind.NODE:
+                raise ModelError(f"output {quoted(name)} must be computed by a node")
+        results = set(self._pairs.values())
+        return Graph(
+            name=self._graph.name,
+            nodes=tuple(self._builder.nodes),
+            values=values,
+            inputs=tuple(i.name for i in self._given if i.name not in self._pairs),
+            outputs=tuple(name for name in self._outputs if name not in results),
+            states=tuple(
+                StatePair(i.name, self._pairs[i.name]) for i in self._given if i.name in self._pairs
+            ),
+            metadata=self._metadata,
+        )
+
+
+def _operator_rule() -> str:
+    return f"operator must be one of {', '.join(sorted(OPERATORS))} (see 'azsim ops')"
+
+
+def _shape_result(node: OnnxNode) -> Array:
+    shape = node.require(0).shape
+    if node.operator == "Size":
+        return np.asarray(int(np.prod(shape, dtype=np.int64)), dtype=np.int64)
+    rank = len(shape)
+    first, last, _ = slice(node.whole("start", 0), node.whole("end", rank)).indices(rank)
+    return np.asarray(shape[first:last], dtype=np.int64)
+
+
+def _check_shape(name: str, stated: onnx.TensorShapeProto, found: tuple[int, ...]) -> None:
+    sizes = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in stated.dim]
+    fits = len(sizes) == len(found) and all(
+        size is None or size == have for size, have in zip(sizes, found, strict=True)
+    )
+    if not fits:
+        shown = "(" + ", ".join("?" if size is None else str(size) for size in sizes[:8]) + ")"
+        raise ModelError(
+            f"value {quoted(name)} is stated as {shown} but the nodes give {shape_text(found)}"
+        )

@@ -1,0 +1,137 @@
+"""Tensors of a model file as arrays; every stated size is checked against what is there."""
+
+from __future__ import annotations
+
+import math
+import stat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from azsim.errors import ModelError
+from azsim.graph.text import quoted, shape_text
+
+Array = npt.NDArray[np.generic]
+
+_KINDS = onnx.TensorProto
+# element types that are read; bfloat16, float8, text, complex and 4-bit are refused by name
+DTYPES: dict[int, np.dtype[np.generic]] = {
+    _KINDS.FLOAT: np.dtype("<f4"),
+    _KINDS.DOUBLE: np.dtype("<f8"),
+    _KINDS.FLOAT16: np.dtype("<f2"),
+    _KINDS.INT8: np.dtype("i1"),
+    _KINDS.INT16: np.dtype("<i2"),
+    _KINDS.INT32: np.dtype("<i4"),
+    _KINDS.INT64: np.dtype("<i8"),
+    _KINDS.UINT8: np.dtype("u1"),
+    _KINDS.UINT16: np.dtype("<u2"),
+    _KINDS.UINT32: np.dtype("<u4"),
+    _KINDS.UINT64: np.dtype("<u8"),
+    _KINDS.BOOL: np.dtype("?"),
+}
+_FIELDS: dict[int, str] = {
+    _KINDS.FLOAT: "float_data",
+    _KINDS.DOUBLE: "double_data",
+    _KINDS.INT64: "int64_data",
+    _KINDS.UINT32: "uint64_data",
+    _KINDS.UINT64: "uint64_data",
+}  # all others are in int32_data
+
+
+def kind_name(kind: int) -> str:
+    """Return the name ONNX gives an element type number."""
+    known = _KINDS.DataType.items()
+    return next((name for name, number in known if number == kind), str(kind)).lower()
+
+
+def read_tensor(tensor: onnx.TensorProto, name: str, folder: Path) -> Array:
+    """Return the tensor's elements in its own type, or raise ModelError naming it.
+
+    The sizes are compared before anything is allocated, so no more memory is used than the file
+    (or the external data file inside `folder`) holds.
+    """
+    what = f"tensor {quoted(name)}"
+    if tensor.data_type not in DTYPES:
+        raise ModelError(
+            f"{what} must be float32, float16, float64 or integer, not"
+            f" {kind_name(tensor.data_type)}"
+        )
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape) or len(shape) > 32:
+        raise ModelError(
+            f"{what} must have up to 32 dimensions of 0 or more, not {shape_text(shape)}"
+        )
+    if tensor.HasField("segment"):
+        raise ModelError(f"{what} must be stored in one piece, not in segments")
+    if tensor.data_location == _KINDS.EXTERNAL:
+        return _read_external(tensor, what, folder).reshape(shape)
+    return _read_inside(tensor, what).reshape(shape)
+
+
+def _read_inside(tensor: onnx.TensorProto, what: str) -> Array:
+    dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
+    if tensor.HasField("raw_data"):
+        raw = tensor.raw_data
+        _check_count(what, len(raw), count * dtype.itemsize, "bytes")
+        return np.frombuffer(raw, dtype=dtype)
+    field = getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data"))
+    _check_count(what, len(field), count, "elements")
+    if tensor.data_type == _KINDS.FLOAT16:  # stored as the bits of each number
+        return np.array(field, dtype=np.int32).astype(np.uint16).view(np.float16)
+    wide = {"int32_data": np.int32, "uint64_data": np.uint64}
+    stored = wide.get(_FIELDS.get(tensor.data_type, "int32_data"), dtype)
+    return np.array(field, dtype=stored).astype(dtype, copy=False)
+
+
+def _check_count(what: str, got: int, want: int, unit: str) -> None:
+    if got != want:
+        raise ModelError(f"{what} must hold {want} {unit} as its shape says, not {got}")
+
+
+def _number(what: str, entries: dict[str, str], key: str) -> int | None:
+    text = entries.get(key)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ModelError(f"{what}: external {key} must be a number, not {quoted(text)}")
+    return int(text)
+
+
+def _external_path(what: str, location: str, folder: Path) -> Path:
+    """Return the data file after making sure that it is a plain file below the model's folder."""
+    where = f"{what}: external file {quoted(location)}"
+    parts = Path(location).parts
+    if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location:
+        raise ModelError(f"{where} must be a path below the model's folder")
+    try:
+        real = (folder / location).resolve(strict=True)
+        mode = real.stat().st_mode
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{where} must be readable: {type(error).__name__}") from None
+    if not real.is_relative_to(folder.resolve()):
+        raise ModelError(f"{where} must not lead outside the model's folder")
+    if not stat.S_ISREG(mode):
+        raise ModelError(f"{where} must be a plain file")
+    return real
+
+
+def _read_external(tensor: onnx.TensorProto, what: str, folder: Path) -> Array:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    path = _external_path(what, entries.get("location", ""), folder)
+    dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
+    offset = _number(what, entries, "offset") or 0
+    length = _number(what, entries, "length")
+    if length is not None:
+        _check_count(what, length, count * dtype.itemsize, "bytes")
+    there = path.stat().st_size
+    if offset + count * dtype.itemsize > there:
+        raise ModelError(
+            f"{what}: external file {quoted(path.name)} must hold {count * dtype.itemsize} bytes"
+            f" from byte {offset} on, but ends at {there}"
+        )
+    try:
+        return np.fromfile(path, dtype=dtype, count=count, offset=offset)
+    except OSError as error:
+        raise ModelError(f"{what}: cannot read {quoted(path.name)}: {error.strerror}") from None
