@@ -121,7 +121,7 @@ def test_movement_and_embedding_equal_onnxruntime(tmp_path: Path) -> None:
     maker.node("Slice", ["x", "starts", "ends", "axes", "steps"], ["sliced"])
     maker.node("Gather", ["x", "scalar"], ["last"], axis=1)
     maker.node("Gather", ["x", "matrix"], ["many"], axis=1)
-    maker.node("Split", ["x", "parts"], ["s0", "", "s2"], axis=1)
+    maker.node("Split", ["x", "parts"], ["s0", "s1", "s2"], axis=1)
     maker.node("Split", ["x"], ["t0", "t1", "t2"], axis=-1, num_outputs=3)
     maker.node("Concat", ["s0", "s2", "s0"], ["joined"], axis=-2)
     maker.node("Reshape", ["joined", "target"], ["flat"])
