@@ -90,7 +90,7 @@ def _chip_path(name_or_path: str | Path) -> Path:
         close = difflib.get_close_matches(text, names, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise ConfigError(
-            f"chip {printable(text)!r}: must be one of {', '.join(names)}, "
+            f"chip '{printable(text)}': must be one of {', '.join(names)}, "
             f"or the path of a .yaml file{hint}"
         )
     return data_folder("hw_configs") / f"{text}.yaml"
@@ -109,7 +109,7 @@ def _validated(document: Document, overrides: Sequence[str]) -> ChipConfig:
 
 
 def _apply_override(tree: dict[Any, Any], override: str, origins: dict[Path_, str]) -> None:
-    where = f"override {printable(override)!r}"
+    where = f"override '{printable(override)}'"
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         raise ConfigError(f"{where}: must have the form section.key=value")

@@ -1,0 +1,223 @@
+"""The shipped chips, what a chip file must state, rules between keys, equality and hashes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from azsim.config import ChipConfig, chip_names, chip_to_yaml, load_chip, parse_chip
+from azsim.config.load import schema_keys
+from azsim.errors import ConfigError
+
+pytestmark = pytest.mark.small
+
+FOLDER = Path(__file__).parents[2] / "hw_configs"
+
+
+def test_the_shipped_chips_are_the_files_of_hw_configs() -> None:
+    assert chip_names() == sorted(path.stem for path in FOLDER.iterdir())
+    assert {"az1", "tiny"} <= set(chip_names())
+
+
+@pytest.mark.parametrize("name", chip_names())
+class TestShippedChip:
+    def test_it_loads_under_its_name(self, name: str) -> None:
+        assert load_chip(name).name == name
+
+    def test_it_opens_by_saying_what_it_models_and_that_az_numbers_are_assumed(
+        self, name: str
+    ) -> None:
+        comment = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("\nname:")[0]
+        assert all(line.startswith("#") for line in comment.splitlines())
+        assert comment.startswith(f"# {name}: ")
+        if load_chip(name).status == "assumed":
+            assert "never been published" in " ".join(re.split(r"[\s#]+", comment))
+
+    def test_every_key_must_be_stated(self, name: str) -> None:
+        tree = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        for path, _ in schema_keys():
+            poorer = copy.deepcopy(tree)
+            section: Any = poorer
+            for part in path[:-1]:
+                section = section[part]
+            del section[path[-1]]
+            with pytest.raises(ConfigError) as caught:
+                parse_chip(yaml.safe_dump(poorer), "f.yaml")
+            assert str(caught.value) == f"f.yaml: {'.'.join(path)}: must be present"
+
+    def test_written_out_and_read_back_it_is_equal(self, name: str) -> None:
+        chip = load_chip(name)
+        again = parse_chip(chip_to_yaml(chip), "again.yaml")
+        assert again == chip
+        assert again.config_hash() == chip.config_hash()
+
+
+def test_every_key_says_what_it_means() -> None:
+    sections = {
+        "core",
+        "sequencer",
+        "memory",
+        "decoder",
+        "weight_store",
+        "wbuf",
+        "mac_array",
+        "vector",
+        "abuf",
+        "area",
+    }
+    for path, info in schema_keys():
+        text = (
+            info.description
+            if path[0] not in sections or len(path) > 1
+            else info.annotation.__doc__
+        )
+        assert text, path
+        assert text.endswith("."), path
+
+
+def test_times_sizes_and_rates_carry_their_unit_in_the_name() -> None:
+    counts = {
+        "queue_depth", "semaphores", "semaphore_max", "program_commands", "outstanding_bursts",
+        "units", "stream_fifo_words", "table_slots", "tile_slots", "slot_weights", "lanes",
+        "macs_per_lane", "item_columns", "item_rows_per_lane", "lane_queue",
+        "accumulators_per_lane", "products_per_mac", "banks", "ports_per_bank",
+    }  # fmt: skip
+    unit = re.compile(r"(^|_)(mhz|mb|kb|bytes|bits|cycles?|kgates)($|_)")
+    numbers = [path[-1] for path, info in schema_keys() if info.annotation in (int, float)]
+    assert len(numbers) > 40
+    assert [name for name in numbers if name not in counts and not unit.search(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["dma_w.burst_bytes=8", "memory.access_bytes=16"],
+            "override 'dma_w.burst_bytes=8': dma_w.burst_bytes: "
+            "must be at least memory.access_bytes (16), not 8",
+        ),
+        (
+            ["memory.access_bytes=32"],
+            "override 'memory.access_bytes=32': dma_w.burst_bytes: "
+            "must be at least memory.access_bytes (32), not 16",
+        ),
+        (
+            ["dma_a.burst_bytes=8", "memory.access_bytes=16"],
+            "override 'dma_a.burst_bytes=8': dma_a.burst_bytes: "
+            "must be at least memory.access_bytes (16), not 8",
+        ),
+        (
+            ["decoder.stream_fifo_words=2"],
+            "override 'decoder.stream_fifo_words=2': decoder.stream_fifo_words: must hold "
+            "dma_w.burst_bytes (16) and one port word (8 bytes): 24 bytes, not 16",
+        ),
+        (
+            ["decoder.units=5"],
+            "override 'decoder.units=5': wbuf.tile_slots: "
+            "must be at least decoder.units (5), not 4",
+        ),
+        (
+            ["mac_array.lanes=3"],
+            "override 'mac_array.lanes=3': wbuf.slot_weights: "
+            "must be a multiple of mac_array.lanes (3), not 512",
+        ),
+        (
+            ["abuf.banks=1024", "abuf.bank_bytes=1024"],
+            "override 'abuf.banks=1024': abuf.capacity_kb: must be a multiple of "
+            "abuf.banks x abuf.bank_bytes (1048576 bytes), not 16384 bytes",
+        ),
+    ],
+)
+def test_a_broken_rule_names_both_keys(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_chip("tiny", overrides)
+    assert str(caught.value) == message
+
+
+def test_a_broken_rule_in_a_file_is_named_with_its_line() -> None:
+    text = (
+        (FOLDER / "tiny.yaml").read_text(encoding="utf-8").replace("tile_slots: 4", "tile_slots: 1")
+    )
+    line = 1 + text[: text.index("tile_slots: 1")].count("\n")
+    with pytest.raises(ConfigError) as caught:
+        parse_chip(text, "bad.yaml")
+    assert str(caught.value) == (
+        f"bad.yaml:{line}: wbuf.tile_slots: must be at least decoder.units (2), not 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "decoder.stream_fifo_words=3",
+        "decoder.units=4",
+        "memory.access_bytes=16",
+        "abuf.capacity_kb=1",
+    ],
+)
+def test_a_rule_holds_up_to_its_limit(override: str) -> None:
+    assert load_chip("tiny", [override]) != load_chip("tiny")
+
+
+def test_a_chip_cannot_be_changed(tiny: ChipConfig) -> None:
+    with pytest.raises(ValidationError):
+        tiny.core.clock_mhz = 3  # type: ignore[misc]
+    table: Any = tiny.mac_array.products_per_mac
+    for change in (
+        lambda: table.update({4: 2}),
+        lambda: table.__setitem__(4, 2),
+        lambda: table.pop(8),
+        lambda: table.clear(),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^a chip's table cannot be changed: load the chip with an override$"
+        ):
+            change()
+    assert dict(table) == {8: 1}
+
+
+def test_a_chip_can_be_a_key_and_travel_between_processes(tiny: ChipConfig) -> None:
+    again = pickle.loads(pickle.dumps(tiny))
+    assert again == tiny
+    assert hash(again) == hash(tiny)
+    assert copy.deepcopy(tiny) == tiny
+    assert {tiny: 1}[again] == 1
+
+
+def test_the_hash_depends_on_every_value_and_on_nothing_else(tiny: ChipConfig) -> None:
+    assert re.fullmatch("[0-9a-f]{16}", tiny.config_hash())
+    reordered = yaml.safe_dump(tiny.model_dump(), sort_keys=True)
+    assert parse_chip(reordered, "r.yaml").config_hash() == tiny.config_hash()
+    changed = {
+        load_chip("tiny", [override]).config_hash()
+        for override in (
+            "core.clock_mhz=1",
+            "vector.ops.lut.interval_cycles=2",
+            "area.kgates_per_mac=0.25",
+        )
+    }
+    assert len(changed | {tiny.config_hash()}) == 4
+
+
+def test_products_per_cycle_takes_the_smallest_listed_width_that_fits() -> None:
+    array = load_chip(
+        "tiny", ["mac_array.products_per_mac.4=2", "mac_array.products_per_mac.2=3"]
+    ).mac_array
+    assert [array.products_per_cycle(bits) for bits in range(1, 9)] == [6, 6, 4, 4, 2, 2, 2, 2]
+    for bits in (0, 9):
+        with pytest.raises(ValueError, match=rf"^weight_bits must be 1 to 8, not {bits}$"):
+            array.products_per_cycle(bits)
+
+
+def test_sizes_in_bytes(tiny: ChipConfig) -> None:
+    assert tiny.memory.capacity_bytes == 16_777_216
+    assert tiny.weight_store.capacity_bytes == 4096
+    assert tiny.abuf.capacity_bytes == 16_384
+    assert tiny.decoder.port_bytes == 8
