@@ -1,0 +1,95 @@
+"""Weights to streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from azsim.codec.container import PROFILES, Stream
+from azsim.codec.geometry import ORDERS, TileGrid
+from azsim.errors import ConfigError
+from azsim_kernels.bitmap import encode_bitmap_tile
+from azsim_kernels.tensor import encode_bitmap_matrix
+from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_TILE_WEIGHTS, max_tile_words
+
+DEFAULT_TILE_WEIGHTS = 16384
+
+
+def encode_tensor(
+    weights: NDArray[np.int8],
+    *,
+    profile: str = "bitmap",
+    tile: int = DEFAULT_TILE_WEIGHTS,
+    tile_shape: tuple[int, int] | None = None,
+    tile_order: str = "row",
+    name: str = "stream",
+) -> Stream:
+    """Encode `weights` (rows, columns) int8 into a stream.
+
+    profile     "bitmap" or "ans"
+    tile        weights per tile of the row-major flattened matrix, if `tile_shape` is None
+    tile_shape  (rows, columns) of a tile, smaller at the edges
+    tile_order  "row" or "column": how the weights inside a shaped tile are numbered
+
+    Raises ConfigError for sizes the format does not have.
+    """
+    _check_weights(weights, name)
+    if profile not in PROFILES:
+        raise ConfigError(f"profile must be one of {', '.join(PROFILES)}, not {profile}")
+    if tile_order not in ORDERS[:2]:
+        raise ConfigError(f"tile order must be row or column, not {tile_order}")
+    rows, columns = weights.shape
+    grid = TileGrid(rows, columns, 1, tile, "flat")
+    if tile_shape is not None:
+        grid = TileGrid(rows, columns, tile_shape[0], tile_shape[1], tile_order)
+    problem = grid.problem()
+    if problem:
+        raise ConfigError(f"{name}: {problem}")
+    return _encode_bitmap(np.ascontiguousarray(weights), grid, name)
+
+
+def _check_weights(weights: NDArray[np.int8], name: str) -> None:
+    """Refuse what is not an int8 matrix."""
+    if weights.dtype != np.int8 or weights.ndim != 2:
+        raise ConfigError(
+            f"{name}: weights must be a matrix of int8, not {weights.ndim}-D of {weights.dtype}"
+        )
+
+
+def _encode_bitmap(weights: NDArray[np.int8], grid: TileGrid, name: str) -> Stream:
+    """Encode a checked matrix with profile `bitmap`."""
+    rows, columns, tile_rows, tile_columns = grid.cut
+    out = np.empty(grid.tile_count * max_tile_words(grid.largest_tile_weights), np.uint64)
+    offsets = np.zeros(grid.tile_count + 1, np.int64)
+    end = encode_bitmap_matrix(
+        weights.reshape(rows, columns),
+        min(rows, tile_rows),
+        min(columns, tile_columns),
+        grid.order == "column",
+        out,
+        offsets,
+    )
+    return Stream(grid, "bitmap", out[:end].copy(), offsets, np.zeros(1, np.int64), name)
+
+
+def encode_tiles(
+    tiles: Iterable[NDArray[np.int8]],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Encode int8 vectors, each a multiple of 256 long, as bitmap tiles number 0, 1, ...
+
+    Returns (words (n,) uint64 of all tiles, offsets (tiles + 1,) int64 of their first words).
+    """
+    parts: list[NDArray[np.uint64]] = []
+    for number, weights in enumerate(tiles):
+        size = weights.size
+        if weights.dtype != np.int8 or size % GROUP_WEIGHTS or not 0 < size <= MAX_TILE_WEIGHTS:
+            raise ConfigError(
+                f"tile {number}: must be int8 of a multiple of {GROUP_WEIGHTS} up to "
+                f"{MAX_TILE_WEIGHTS} weights, not {size} of {weights.dtype}"
+            )
+        out = np.empty(max_tile_words(size), np.uint64)
+        parts.append(out[: encode_bitmap_tile(np.ascontiguousarray(weights.ravel()), number, out)])
+    offsets = np.concatenate([[0], np.cumsum([part.size for part in parts], dtype=np.int64)])
+    return np.concatenate([np.zeros(0, np.uint64), *parts]), offsets.astype(np.int64)
