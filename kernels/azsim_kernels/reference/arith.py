@@ -1,0 +1,122 @@
+"""Integer arithmetic of the vector unit in plain numpy; docs/arithmetic.md is the specification.
+
+Arguments are integers or integer arrays and broadcast; results are int64 arrays. Also here, because
+only the compiler needs it: how a real factor becomes a multiplier and a shift.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim_kernels.reference import tables
+
+Integers = npt.NDArray[np.int64]
+IntegersLike = npt.NDArray[np.integer] | int
+
+SIGMOID = tables.sigmoid_table().astype(np.int64)
+TANH = tables.tanh_table().astype(np.int64)
+EXP2 = tables.exp2_table().astype(np.int64)
+RECIPROCAL = tables.reciprocal_table().astype(np.int64)
+
+MAX_SHIFT = 62
+
+
+def _wide(v: IntegersLike) -> Integers:
+    return np.asarray(v, dtype=np.int64)
+
+
+def rounded_shift(v: IntegersLike, s: IntegersLike) -> Integers:
+    """Return v / 2**s rounded to nearest, halves away from zero; |v| < 2**63, 0 <= s <= 62."""
+    v = _wide(v)
+    shift = _wide(s).astype(np.uint64)
+    half = np.left_shift(np.uint64(1), shift) >> np.uint64(1)
+    magnitude = np.abs(v).astype(np.uint64)  # unsigned: magnitude + half stays below 2**64
+    return np.sign(v) * ((magnitude + half) >> shift).astype(np.int64)
+
+
+def rescale(x: IntegersLike, m: IntegersLike, s: IntegersLike) -> Integers:
+    """Return x * m / 2**s, halves away from zero; |x| <= 2**32, 0 <= m < 2**31, 0 <= s <= 62."""
+    return rounded_shift(_wide(x) * _wide(m), s)
+
+
+def sat8(v: IntegersLike) -> Integers:
+    """Limit v to -128..127."""
+    return np.clip(_wide(v), -(2**7), 2**7 - 1)
+
+
+def sat16(v: IntegersLike) -> Integers:
+    """Limit v to -32768..32767."""
+    return np.clip(_wide(v), -(2**15), 2**15 - 1)
+
+
+def sat32(v: IntegersLike) -> Integers:
+    """Limit v to -2**31..2**31 - 1."""
+    return np.clip(_wide(v), -(2**31), 2**31 - 1)
+
+
+def _interpolate(table: Integers, x: IntegersLike) -> Integers:
+    """Value of a 513-entry table at x in Q3.12, nearest, halves upwards."""
+    i, f = np.divmod(_wide(x) + 2**15, 128)
+    return _wide((table[i] * 128 + (table[i + 1] - table[i]) * f + 64) // 128)
+
+
+def sigmoid(x: IntegersLike) -> Integers:
+    """Sigmoid of x in Q3.12 (int16 range), in Q0.15, by table and linear interpolation."""
+    return _interpolate(SIGMOID, x)
+
+
+def tanh(x: IntegersLike) -> Integers:
+    """Tanh of x in Q3.12 (int16 range), in Q0.15, by table and linear interpolation."""
+    return _interpolate(TANH, x)
+
+
+def exp(t: IntegersLike) -> Integers:
+    """Exponential of t in Q5.10, -32768 <= t <= 0, in Q0.15 (1.0 is 32767)."""
+    k, rest = np.divmod(-_wide(t) * 47274, 2**25)  # 47274 = rint(log2(e) * 2**15)
+    i, rest = np.divmod(rest, 2**18)
+    g = rest // 2**8
+    w = (EXP2[i] * 1024 + (EXP2[i + 1] - EXP2[i]) * g + 512) // 1024
+    return _wide((2 * w + 2**k) // 2 ** (k + 1))
+
+
+def reciprocal(total: IntegersLike) -> tuple[Integers, Integers]:
+    """Return (r, n): n the bit length of total, r about 2**n / total, Q2.30; 0 < total < 2**31."""
+    total = _wide(total)
+    n = np.frexp(total.astype(np.float64))[1].astype(np.int64)  # exact: total has at most 31 bits
+    a = total * 2 ** (31 - n)
+    r = RECIPROCAL[a // 2**22 - 256]
+    return r * ((2**46 - a * r) // 2**15) // 2**14, n
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """Return (m, s) with m / 2**s nearest to `real`, for `rescale`.
+
+    m lies in [2**30, 2**31) for factors of at least 2**-32; smaller ones keep s = 62 and a smaller
+    m, zero gives (0, 0). ValueError for a negative factor, one of 2**31 or more, NaN or infinity.
+    """
+    if not 0 <= real < math.inf:
+        raise ValueError(f"rescale factor must be at least 0 and below 2**31, not {real}")
+    if real == 0:
+        return 0, 0
+    fraction, exponent = math.frexp(real)
+    s = min(31 - exponent, MAX_SHIFT)
+    m = math.floor(math.ldexp(fraction, exponent + s) + 0.5)
+    if m == 2**31:
+        m, s = 2**30, s - 1
+    if s < 0:
+        raise ValueError(f"rescale factor must be at least 0 and below 2**31, not {real}")
+    return m, s
+
+
+def quantize_multipliers(
+    reals: npt.NDArray[np.floating],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
+    """`quantize_multiplier` of each factor of a vector: int32 multipliers and int8 shifts."""
+    pairs = [quantize_multiplier(float(real)) for real in reals]
+    return (
+        np.array([m for m, _ in pairs], dtype=np.int32),
+        np.array([s for _, s in pairs], dtype=np.int8),
+    )

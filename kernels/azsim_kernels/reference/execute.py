@@ -1,0 +1,338 @@
+"""What MAC and VECTOR commands do to ABUF and the accumulators, in plain numpy.
+
+docs/arithmetic.md is the specification. `arg` is the int64 (16,) operand vector of a command as
+named in `azsim_kernels.isa`; `abuf` is uint8 (bytes,), `accumulators` int32 (lanes, accumulators
+per lane). An impossible operand gives BAD_OPERAND and changes nothing; all operands are read before
+the result is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim_kernels import isa
+from azsim_kernels.reference import arith
+
+Bytes = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.int8]
+Accumulators = npt.NDArray[np.int32]
+Operands = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int64]
+
+ELEMENT_TYPES = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32))
+MAX_COUNT = 2**31  # columns of a command; no chip comes near it
+MAX_SOFTMAX_COLUMNS = 32768
+
+
+class _BadOperandError(Exception):
+    """An operand of the command at hand cannot be."""
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise _BadOperandError
+
+
+def _named(opcode: int, arg: Operands) -> dict[str, int]:
+    """Operands by name, as unbounded Python integers, so that no check can overflow."""
+    return dict(zip(isa.OPCODE_ARGS[opcode], (int(v) for v in arg), strict=False))
+
+
+def _element(element: int) -> np.dtype[np.signedinteger]:
+    """Type of element code 0..2."""
+    _require(element in range(len(ELEMENT_TYPES)))
+    return ELEMENT_TYPES[element]
+
+
+def _span(abuf: Bytes, address: int, count: int, element: int) -> npt.NDArray[np.signedinteger]:
+    """View of `count` >= 1 aligned elements of ABUF."""
+    dtype = _element(element)
+    end = address + count * dtype.itemsize
+    _require(count >= 1 and address >= 0 and address % dtype.itemsize == 0 and end <= abuf.size)
+    return abuf[address:end].view(dtype)
+
+
+def _rows(
+    abuf: Bytes, address: int, count: int, stride: int, columns: int, element: int, least: int
+) -> list[npt.NDArray[np.signedinteger]]:
+    """Views of `columns` spans, `stride` >= `least` bytes apart (not looked at for one column)."""
+    _require(1 <= columns <= MAX_COUNT)
+    if columns > 1:
+        _require(least <= stride <= abuf.size)
+    _span(abuf, address + (columns - 1) * stride, count, element)  # the last one, before the list
+    return [_span(abuf, address + m * stride, count, element) for m in range(columns)]
+
+
+def _check_scale(multiplier: int, shift: int) -> None:
+    _require(0 <= multiplier < 2**31 and 0 <= shift <= 62)
+
+
+def _check_point(zero_point: int, element: int) -> None:
+    limits = np.iinfo(_element(element))
+    _require(int(limits.min) <= zero_point <= int(limits.max))
+
+
+def _write(
+    view: npt.NDArray[np.signedinteger], values: Integers, zero_point: int, flags: int
+) -> None:
+    """Write values, saturated to the view's type; with ReLU at least the zero point."""
+    floored = np.maximum(values, zero_point) if flags & isa.FLAG_RELU else values
+    saturate = {1: arith.sat8, 2: arith.sat16, 4: arith.sat32}[view.itemsize]
+    view[...] = saturate(floored)
+
+
+def _accumulator_index(
+    accumulators: Accumulators, rows: int, base: int, stride: int, columns: int, least: int
+) -> tuple[Integers, Integers]:
+    """Lane (rows,) and accumulator (columns, rows) of each row of a tile, checked."""
+    lanes, depth = accumulators.shape
+    _require(1 <= rows <= MAX_COUNT and 1 <= columns <= MAX_COUNT and base >= 0)
+    per_lane = -(-rows // lanes)
+    if columns > 1:
+        _require(per_lane * least <= stride <= depth)
+    _require(base + (columns - 1) * (stride if columns > 1 else 0) + per_lane <= depth)
+    r = np.arange(rows)
+    start = base + np.arange(columns) * (stride if columns > 1 else 0)
+    return r % lanes, start[:, None] + r // lanes
+
+
+def _rescale(arg: Operands, abuf: Bytes, accumulators: Accumulators) -> None:
+    """RESCALE: y[m, r] from accumulator, multiplier, shift and bias of row r."""
+    a = _named(isa.RESCALE, arg)
+    rows, columns, flags, params = a["rows"], a["columns"], a["flags"], a["param_address"]
+    _require(0 <= flags <= 7)
+    multiplier, bias = np.split(_span(abuf, params, 2 * rows, isa.INT32).astype(np.int64), 2)
+    shift = _span(abuf, params + 8 * rows, rows, isa.INT8).astype(np.int64)
+    _require(bool(np.all((multiplier >= 0) & (shift >= 0) & (shift <= 62))))
+    row_bytes = rows * _element(a["dst_type"]).itemsize
+    dst = _rows(
+        abuf, a["dst"], rows, a["dst_stride_bytes"], columns, a["dst_type"], least=row_bytes
+    )
+    lane, place = _accumulator_index(
+        accumulators, rows, a["acc_base"], a["acc_stride"], columns, least=0
+    )
+    _check_point(a["dst_zero_point"], a["dst_type"])
+    y = np.full((columns, rows), a["dst_zero_point"], dtype=np.int64)
+    if flags & isa.FLAG_ADDEND:
+        stride = a["addend_stride_bytes"]
+        y += np.stack(_rows(abuf, a["addend"], rows, stride, columns, isa.INT32, least=0))
+    acc = accumulators[lane, place].astype(np.int64)
+    if flags & isa.FLAG_BIAS_AFTER:
+        y += arith.rescale(acc, multiplier, shift) + bias
+    else:
+        y += arith.rescale(acc + bias, multiplier, shift)
+    for view, values in zip(dst, y, strict=True):
+        _write(view, values, a["dst_zero_point"], flags)
+
+
+def _box(abuf: Bytes, address: int, shape: Sequence[int], strides: Sequence[int]) -> Integers:
+    """Byte addresses of a strided box, of the given shape (last dimension: bytes of an element)."""
+    width = shape[-1]
+    reach = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+    _require(0 <= address < abuf.size and address % width == 0)
+    _require(address + sum(min(v, 0) for v in reach) >= 0)
+    _require(address + sum(max(v, 0) for v in reach) < abuf.size)
+    for n, stride in zip(shape[:-1], strides[:-1], strict=True):
+        _require(n == 1 or (stride % width == 0 and abs(stride) <= abuf.size))
+    index = np.array(address, dtype=np.int64)
+    for n, v in zip(shape, reach, strict=True):
+        steps = np.arange(n) * (v // (n - 1) if n > 1 else 0)
+        index = index[..., None] + steps
+    return index
+
+
+def _copy(arg: Operands, abuf: Bytes) -> None:
+    """COPY: gather a strided box, then scatter it in row-major order."""
+    a = _named(isa.COPY, arg)
+    width = a["element_bytes"]
+    _require(width in (1, 2, 4))
+    shape = [a[f"shape{d}"] for d in range(4)] + [width]
+    _require(all(1 <= n <= abuf.size for n in shape))
+    _require(int(np.prod(np.array(shape, dtype=object))) <= abuf.size)
+    source = _box(abuf, a["src"], shape, [a[f"src_stride{d}"] for d in range(4)] + [1])
+    target = _box(abuf, a["dst"], shape, [a[f"dst_stride{d}"] for d in range(4)] + [1])
+    abuf[target] = abuf[source]  # numpy keeps the last value of a repeated index
+
+
+def _requant(arg: Operands, abuf: Bytes) -> None:
+    """REQUANT: a tensor to another scale and type."""
+    a = _named(isa.REQUANT, arg)
+    x = _span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
+    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
+    _check_point(a["src_zero_point"], a["src_type"])
+    _check_point(a["dst_zero_point"], a["dst_type"])
+    _check_scale(a["multiplier"], a["shift"])
+    _require(a["flags"] in (0, isa.FLAG_RELU))
+    y = arith.rescale(x - a["src_zero_point"], a["multiplier"], a["shift"])
+    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+
+
+def _pair(a: Mapping[str, int], abuf: Bytes) -> tuple[Integers, Integers]:
+    """Operands a and b of ADD and MUL less their zero points, b repeated to a's length."""
+    n, period = a["elements"], a["b_period"]
+    first = _span(abuf, a["a"], n, a["a_type"]).astype(np.int64)
+    second = _span(abuf, a["b"], period, a["b_type"]).astype(np.int64)
+    for name in ("a", "b", "dst"):
+        _check_point(a[f"{name}_zero_point"], a[f"{name}_type"])
+    _require(a["flags"] in (0, isa.FLAG_RELU) and 0 <= a["shift"] <= 62)
+    return first - a["a_zero_point"], np.resize(second, n) - a["b_zero_point"]
+
+
+def _add(arg: Operands, abuf: Bytes) -> None:
+    """ADD: one rounding of the sum of two products."""
+    a = _named(isa.ADD, arg)
+    first, second = _pair(a, abuf)
+    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
+    factors = (a["multiplier_a"], a["multiplier_b"])
+    _require(all(-(2**30) <= factor < 2**30 for factor in factors))
+    y = arith.rounded_shift(first * factors[0] + second * factors[1], a["shift"])
+    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+
+
+def _mul(arg: Operands, abuf: Bytes) -> None:
+    """MUL of int8 and int16 operands."""
+    a = _named(isa.MUL, arg)
+    first, second = _pair(a, abuf)
+    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
+    _check_scale(a["multiplier"], a["shift"])
+    _require(isa.INT32 not in (a["a_type"], a["b_type"]))
+    y = arith.rescale(first * second, a["multiplier"], a["shift"])
+    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+
+
+def _lut(arg: Operands, abuf: Bytes) -> None:
+    """LUT: sigmoid or tanh of a tensor."""
+    a = _named(isa.LUT, arg)
+    x = _span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
+    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
+    _check_point(a["src_zero_point"], a["src_type"])
+    _check_point(a["dst_zero_point"], a["dst_type"])
+    _check_scale(a["in_multiplier"], a["in_shift"])
+    _check_scale(a["out_multiplier"], a["out_shift"])
+    _require(a["table"] in (isa.LUT_SIGMOID, isa.LUT_TANH))
+    y = look_up(
+        x - a["src_zero_point"],
+        arith.sigmoid if a["table"] == isa.LUT_SIGMOID else arith.tanh,
+        (a["in_multiplier"], a["in_shift"]),
+        (a["out_multiplier"], a["out_shift"]),
+    )
+    _write(dst, y + a["dst_zero_point"], 0, 0)
+
+
+def look_up(
+    x: Integers,
+    table: Callable[[Integers], Integers],
+    scale_in: tuple[int, int],
+    scale_out: tuple[int, int],
+) -> Integers:
+    """Rescale x to Q3.12, take the table's value, rescale it: before zero point and saturation."""
+    return arith.rescale(table(arith.sat16(arith.rescale(x, *scale_in))), *scale_out)
+
+
+def lstm_cell(
+    gates: Integers, c: Integers, fraction_bits: int, h_scale: tuple[int, int]
+) -> tuple[Integers, Integers]:
+    """One time step: gates (..., 4H) in Q3.12, order i, o, f, c; c (..., H).
+
+    Returns the new c, and h before its zero point is added and it is saturated.
+    """
+    i, o, f, g = np.split(gates, 4, axis=-1)
+    kept = arith.rounded_shift(arith.sigmoid(f) * c, 15)
+    added = arith.rounded_shift(arith.sigmoid(i) * arith.tanh(g), 30 - fraction_bits)
+    c_next = arith.sat16(kept + added)
+    # From c's fraction bits to twelve: 15 bits up, then a rounded shift down (exact below twelve).
+    t = arith.sat16(arith.rounded_shift(c_next * 2**15, fraction_bits + 3))
+    return c_next, arith.rescale(arith.sigmoid(o) * arith.tanh(t), *h_scale)
+
+
+def _lstm_cell(arg: Operands, abuf: Bytes) -> None:
+    """LSTM_CELL: one time step; writes c_out, then h_out."""
+    a = _named(isa.LSTM_CELL, arg)
+    hidden = a["hidden"]
+    gates = _span(abuf, a["gates"], 4 * hidden, isa.INT16).astype(np.int64)
+    c = _span(abuf, a["c_in"], hidden, isa.INT16).astype(np.int64)
+    c_out = _span(abuf, a["c_out"], hidden, isa.INT16)
+    h_out = _span(abuf, a["h_out"], hidden, isa.INT8)
+    _require(0 <= a["c_fraction_bits"] <= 15)
+    _check_scale(a["h_multiplier"], a["h_shift"])
+    _check_point(a["h_zero_point"], isa.INT8)
+    c_next, h = lstm_cell(gates, c, a["c_fraction_bits"], (a["h_multiplier"], a["h_shift"]))
+    _write(c_out, c_next, 0, 0)
+    _write(h_out, h + a["h_zero_point"], 0, 0)
+
+
+def softmax(x: Integers, scale_in: tuple[int, int], scale_out: tuple[int, int]) -> Integers:
+    """Softmax over the last axis (at most 32,768 columns), before zero point and saturation."""
+    d = x - x.max(axis=-1, keepdims=True)
+    e = arith.exp(arith.sat16(arith.rescale(d, *scale_in)))
+    inverse, bits = arith.reciprocal(e.sum(axis=-1, keepdims=True))
+    p = (e * inverse + 2 ** (bits + 14)) // 2 ** (bits + 15)
+    return arith.rescale(np.minimum(p, 32767), *scale_out)
+
+
+def _softmax(arg: Operands, abuf: Bytes) -> None:
+    """SOFTMAX over rows of int8, to int8."""
+    a = _named(isa.SOFTMAX, arg)
+    rows, columns = a["rows"], a["columns"]
+    _require(rows >= 1 and 1 <= columns <= MAX_SOFTMAX_COLUMNS)
+    x = _span(abuf, a["src"], rows * columns, isa.INT8).astype(np.int64).reshape(rows, columns)
+    dst = _span(abuf, a["dst"], rows * columns, isa.INT8)
+    _check_scale(a["in_multiplier"], a["in_shift"])
+    _check_scale(a["out_multiplier"], a["out_shift"])
+    _check_point(a["dst_zero_point"], isa.INT8)
+    scale_in = (a["in_multiplier"], a["in_shift"])
+    y = softmax(x, scale_in, (a["out_multiplier"], a["out_shift"]))
+    _write(dst, (y + a["dst_zero_point"]).ravel(), 0, 0)
+
+
+OPERATIONS: dict[int, Callable[[Operands, Bytes], None]] = {
+    isa.COPY: _copy,
+    isa.REQUANT: _requant,
+    isa.ADD: _add,
+    isa.MUL: _mul,
+    isa.LUT: _lut,
+    isa.LSTM_CELL: _lstm_cell,
+    isa.SOFTMAX: _softmax,
+}
+
+
+def execute_vector(opcode: int, arg: Operands, abuf: Bytes, accumulators: Accumulators) -> int:
+    """Execute one VECTOR command; return DONE, or BAD_OPERAND with nothing changed."""
+    try:
+        if opcode == isa.RESCALE:
+            _rescale(arg, abuf, accumulators)
+        elif opcode in OPERATIONS:
+            OPERATIONS[opcode](arg, abuf)
+        else:
+            return isa.BAD_OPERAND
+    except _BadOperandError:
+        return isa.BAD_OPERAND
+    return isa.DONE
+
+
+def mac_accumulate(arg: Operands, weights: Weights, abuf: Bytes, accumulators: Accumulators) -> int:
+    """Execute one PRODUCT command on the int8 weights of its slot; return DONE or BAD_OPERAND.
+
+    Sums wrap modulo 2**32 like the accumulators of the chip; the compiler proves they never do.
+    """
+    a = _named(isa.PRODUCT, arg)
+    rows, columns, count = a["rows"], a["columns"], a["activation_columns"]
+    stride = a["activation_stride_bytes"]
+    try:
+        _require(rows >= 1 and columns >= 1 and rows * columns <= weights.size)
+        lane, place = _accumulator_index(
+            accumulators, rows, a["acc_base"], a["acc_stride"], count, least=1
+        )
+        address = a["activation_address"]
+        x = np.stack(_rows(abuf, address, columns, stride, count, isa.INT8, least=0))
+    except _BadOperandError:
+        return isa.BAD_OPERAND
+    tile = weights[: rows * columns].reshape(rows, columns)
+    total = x.astype(np.int64) @ tile.astype(np.int64).T
+    if not a["clear"]:
+        total += accumulators[lane, place]
+    accumulators[lane, place] = total.astype(np.uint64).astype(np.uint32).view(np.int32)
+    return isa.DONE
