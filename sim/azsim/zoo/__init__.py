@@ -1,0 +1,6 @@
+"""The shipped nets: ONNX models with seeded weights, built on request."""
+
+from azsim.zoo.entries import ZooEntry, build_zoo, zoo_table
+from azsim.zoo.model import save_onnx
+
+__all__ = ["ZooEntry", "build_zoo", "save_onnx", "zoo_table"]
