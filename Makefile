@@ -1,0 +1,52 @@
+# Every target sets up what it needs by itself (tools/setup.sh). `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench rtl
+
+export PYTHON
+PY := .venv/bin/python
+SETUP_INPUTS := pyproject.toml constraints.txt tools/setup.sh $(wildcard rtl)
+JOBS ?= auto
+PYTEST := $(PY) -m pytest -q -n $(JOBS) --maxprocesses=4 --dist=loadscope
+# numba's cache does not know whether bounds were checked, so checked code has a cache of its own.
+BOUNDS := NUMBA_BOUNDSCHECK=1 XDG_CACHE_HOME=$(CURDIR)/.venv/cache-bounds
+
+.venv/.setup-%: $(SETUP_INPUTS)
+	@tools/setup.sh $*
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/p' Makefile | expand -t 20
+
+setup: .venv/.setup-dev ## install everything for development into .venv
+
+demo: .venv/.setup-demo ## simulate a small speech model on the chip az1
+	@$(PY) -m azsim demo
+
+test: test-jit test-bounds test-plain ## all tests: compiled, with bounds checks, and without compilation
+
+test-jit: .venv/.setup-test ## the whole suite with compiled kernels
+	$(PYTEST)
+
+test-bounds: .venv/.setup-test ## the small tests with array bounds checked in compiled kernels
+	$(BOUNDS) $(PYTEST) -m small
+
+test-plain: .venv/.setup-test ## the small tests without compilation, with a coverage report
+	NUMBA_DISABLE_JIT=1 $(PY) -m coverage run -m pytest -q -m small && $(PY) -m coverage report
+
+check: .venv/.setup-dev ## format, lint, types, import floors, generated pages fresh
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/basedpyright
+	.venv/bin/lint-imports
+	$(PY) -m azsim.config.reference --check
+
+docs: .venv/.setup-demo ## write the generated pages anew
+	$(PY) -m azsim.config.reference
+
+bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+rtl: .venv/.setup-test ## the RTL against the clocked model (tests/rtl)
+	$(PY) -m pytest -q tests/rtl
