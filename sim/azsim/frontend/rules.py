@@ -46,7 +46,7 @@ def check_rules(node: OnnxNode, rules: Sequence[Rule]) -> None:
 
 
 def float_inputs(node: OnnxNode) -> str | None:
-    """inputs must be float tensors (an integer graph input may only choose rows in a Gather)."""
+    """inputs must be float tensors."""
     for operand in present(node.inputs):
         if operand.is_index:
             return f"the integer input {quoted(operand.name)}"

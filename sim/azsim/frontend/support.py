@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azsim.frontend.fold import FOLDABLE
 from azsim.frontend.operators import elementwise, movement, products, recurrent, shaping
 from azsim.frontend.rules import Support, rule_text
 
@@ -37,3 +38,32 @@ def support_table() -> list[SupportRow]:
     ]
     rows += [SupportRow(operator, "a constant", rules) for operator, rules in _FOLDED]
     return sorted(rows, key=lambda row: row.operator)
+
+
+def operators_markdown() -> str:
+    """Return docs/operators.md: the table and the rules, as the refusals say them."""
+    lines = [
+        "# Supported ONNX operators",
+        "",
+        "Made from the support rules in `sim/azsim/frontend`; `azsim ops` prints the same.",
+        "A node that breaks a rule is refused with the rule's text and what the node has instead.",
+        "",
+        "* Opset 13 or newer, ONNX's own domain; no functions, subgraphs or sparse tensors.",
+        "* All dimensions are numbers. Computed tensors are float32; stored float16 and float64",
+        "  tensors become float32; weights must be finite.",
+        "* Integer graph inputs (int32, int64) may only choose rows of a table (Gather).",
+        "* Nodes that hang on constants only are folded, also for these further operators:",
+        f"  {_further_folded()}.",
+        "* Recurrent states: model property `azsim.state`, a JSON object",
+        '  `{"state input": "state output"}`; both have the same shape.',
+        "",
+        "| operator | becomes | rules |",
+        "|---|---|---|",
+    ]
+    for row in support_table():
+        lines.append(f"| {row.operator} | {row.becomes} | {'; '.join(row.rules) or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _further_folded() -> str:
+    return ", ".join(sorted(set(FOLDABLE) - set(OPERATORS)))
