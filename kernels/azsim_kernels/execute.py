@@ -447,6 +447,13 @@ def _wrap32(v: int) -> np.int32:
 
 
 @kernel
+def _widen(source: Bytes, x: npt.NDArray[np.int16]) -> None:
+    """Copy int8 activations to int16, of equal length (a loop on slices alone is vectorized)."""
+    for i in range(x.size):
+        x[i] = np.int8(source[i])
+
+
+@kernel
 def _dot(weights: Weights, x: npt.NDArray[np.int16]) -> np.int32:
     """Sum of products of an int8 row with int16 activations, modulo 2**32.
 
@@ -478,8 +485,7 @@ def mac_accumulate(arg: Operands, weights: Weights, abuf: Bytes, accumulators: A
     x = np.empty(columns, np.int16)
     for m in range(count):
         at = address + m * arg[5]
-        for i in range(columns):
-            x[i] = (np.int64(abuf[at + i]) ^ 0x80) - 0x80
+        _widen(abuf[at : at + columns], x)
         for r in range(rows):
             lane, a = r % lanes, base + m * acc_stride + r // lanes
             total = np.int64(_dot(weights[r * columns : (r + 1) * columns], x))

@@ -7,6 +7,7 @@ only the compiler needs it: how a real factor becomes a multiplier and a shift.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +90,41 @@ def reciprocal(total: IntegersLike) -> tuple[Integers, Integers]:
     a = total * 2 ** (31 - n)
     r = RECIPROCAL[a // 2**22 - 256]
     return r * ((2**46 - a * r) // 2**15) // 2**14, n
+
+
+def look_up(
+    x: Integers,
+    table: Callable[[Integers], Integers],
+    scale_in: tuple[int, int],
+    scale_out: tuple[int, int],
+) -> Integers:
+    """Rescale x to Q3.12, take the table's value, rescale it: before zero point and saturation."""
+    return rescale(table(sat16(rescale(x, *scale_in))), *scale_out)
+
+
+def lstm_cell(
+    gates: Integers, c: Integers, fraction_bits: int, h_scale: tuple[int, int]
+) -> tuple[Integers, Integers]:
+    """One time step: gates (..., 4H) in Q3.12, order i, o, f, c; c (..., H).
+
+    Returns the new c, and h before its zero point is added and it is saturated.
+    """
+    i, o, f, g = np.split(gates, 4, axis=-1)
+    kept = rounded_shift(sigmoid(f) * c, 15)
+    added = rounded_shift(sigmoid(i) * tanh(g), 30 - fraction_bits)
+    c_next = sat16(kept + added)
+    # From c's fraction bits to twelve: 15 bits up, then a rounded shift down (exact below twelve).
+    t = sat16(rounded_shift(c_next * 2**15, fraction_bits + 3))
+    return c_next, rescale(sigmoid(o) * tanh(t), *h_scale)
+
+
+def softmax(x: Integers, scale_in: tuple[int, int], scale_out: tuple[int, int]) -> Integers:
+    """Softmax over the last axis (at most 32,768 columns), before zero point and saturation."""
+    d = x - x.max(axis=-1, keepdims=True)
+    e = exp(sat16(rescale(d, *scale_in)))
+    inverse, bits = reciprocal(e.sum(axis=-1, keepdims=True))
+    p = (e * inverse + 2 ** (bits + 14)) // 2 ** (bits + 15)
+    return rescale(np.minimum(p, 32767), *scale_out)
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:

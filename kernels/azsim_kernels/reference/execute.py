@@ -213,39 +213,13 @@ def _lut(arg: Operands, abuf: Bytes) -> None:
     _check_scale(a["in_multiplier"], a["in_shift"])
     _check_scale(a["out_multiplier"], a["out_shift"])
     _require(a["table"] in (isa.LUT_SIGMOID, isa.LUT_TANH))
-    y = look_up(
+    y = arith.look_up(
         x - a["src_zero_point"],
         arith.sigmoid if a["table"] == isa.LUT_SIGMOID else arith.tanh,
         (a["in_multiplier"], a["in_shift"]),
         (a["out_multiplier"], a["out_shift"]),
     )
     _write(dst, y + a["dst_zero_point"], 0, 0)
-
-
-def look_up(
-    x: Integers,
-    table: Callable[[Integers], Integers],
-    scale_in: tuple[int, int],
-    scale_out: tuple[int, int],
-) -> Integers:
-    """Rescale x to Q3.12, take the table's value, rescale it: before zero point and saturation."""
-    return arith.rescale(table(arith.sat16(arith.rescale(x, *scale_in))), *scale_out)
-
-
-def lstm_cell(
-    gates: Integers, c: Integers, fraction_bits: int, h_scale: tuple[int, int]
-) -> tuple[Integers, Integers]:
-    """One time step: gates (..., 4H) in Q3.12, order i, o, f, c; c (..., H).
-
-    Returns the new c, and h before its zero point is added and it is saturated.
-    """
-    i, o, f, g = np.split(gates, 4, axis=-1)
-    kept = arith.rounded_shift(arith.sigmoid(f) * c, 15)
-    added = arith.rounded_shift(arith.sigmoid(i) * arith.tanh(g), 30 - fraction_bits)
-    c_next = arith.sat16(kept + added)
-    # From c's fraction bits to twelve: 15 bits up, then a rounded shift down (exact below twelve).
-    t = arith.sat16(arith.rounded_shift(c_next * 2**15, fraction_bits + 3))
-    return c_next, arith.rescale(arith.sigmoid(o) * arith.tanh(t), *h_scale)
 
 
 def _lstm_cell(arg: Operands, abuf: Bytes) -> None:
@@ -259,18 +233,9 @@ def _lstm_cell(arg: Operands, abuf: Bytes) -> None:
     _require(0 <= a["c_fraction_bits"] <= 15)
     _check_scale(a["h_multiplier"], a["h_shift"])
     _check_point(a["h_zero_point"], isa.INT8)
-    c_next, h = lstm_cell(gates, c, a["c_fraction_bits"], (a["h_multiplier"], a["h_shift"]))
+    c_next, h = arith.lstm_cell(gates, c, a["c_fraction_bits"], (a["h_multiplier"], a["h_shift"]))
     _write(c_out, c_next, 0, 0)
     _write(h_out, h + a["h_zero_point"], 0, 0)
-
-
-def softmax(x: Integers, scale_in: tuple[int, int], scale_out: tuple[int, int]) -> Integers:
-    """Softmax over the last axis (at most 32,768 columns), before zero point and saturation."""
-    d = x - x.max(axis=-1, keepdims=True)
-    e = arith.exp(arith.sat16(arith.rescale(d, *scale_in)))
-    inverse, bits = arith.reciprocal(e.sum(axis=-1, keepdims=True))
-    p = (e * inverse + 2 ** (bits + 14)) // 2 ** (bits + 15)
-    return arith.rescale(np.minimum(p, 32767), *scale_out)
 
 
 def _softmax(arg: Operands, abuf: Bytes) -> None:
@@ -284,7 +249,7 @@ def _softmax(arg: Operands, abuf: Bytes) -> None:
     _check_scale(a["out_multiplier"], a["out_shift"])
     _check_point(a["dst_zero_point"], isa.INT8)
     scale_in = (a["in_multiplier"], a["in_shift"])
-    y = softmax(x, scale_in, (a["out_multiplier"], a["out_shift"]))
+    y = arith.softmax(x, scale_in, (a["out_multiplier"], a["out_shift"]))
     _write(dst, (y + a["dst_zero_point"]).ravel(), 0, 0)
 
 
