@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azsim.graph.types import StatePair
 
-IntArray = npt.NDArray[np.generic]
+IntArray = npt.NDArray[np.integer[Any]]
+WeightArray = npt.NDArray[np.int8]
 
 
 class IntegerKind(Enum):
@@ -62,7 +64,7 @@ class Linear:
     name: str
     x: str
     y: str
-    weights: IntArray  # int8 (N, K)
+    weights: WeightArray  # int8 (N, K)
     bits: int  # 2..8: weight width in the stream
     multiplier: IntArray  # int32 (N,)
     shift: IntArray  # int8 (N,)

@@ -1,0 +1,33 @@
+"""Lowering of float operators to integer nodes: one file per operator family, one function per operator."""
+
+from azsim.compiler.lower.elementwise import lower_elementwise, lower_look_up, lower_relu
+from azsim.compiler.lower.linear import lower_matmul
+from azsim.compiler.lower.lstm import lower_lstm
+from azsim.compiler.lower.moves import (
+    lower_concat,
+    lower_embed,
+    lower_reshape,
+    lower_slice,
+    lower_take,
+    lower_transpose,
+)
+from azsim.compiler.lower.softmax import lower_softmax
+
+LOWERINGS = {
+    "MatMul": lower_matmul,
+    "LSTM": lower_lstm,
+    "Add": lower_elementwise,
+    "Mul": lower_elementwise,
+    "Relu": lower_relu,
+    "Sigmoid": lower_look_up,
+    "Tanh": lower_look_up,
+    "Softmax": lower_softmax,
+    "Concat": lower_concat,
+    "Slice": lower_slice,
+    "Take": lower_take,
+    "Embed": lower_embed,
+    "Reshape": lower_reshape,
+    "Transpose": lower_transpose,
+}
+
+__all__ = ["LOWERINGS"]

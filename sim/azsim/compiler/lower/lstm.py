@@ -1,0 +1,242 @@
+"""LSTM: the products of x for all time steps at once, then per step the products of h and the cell.
+
+Both products are rescaled to Q3.12 with their own row multipliers (docs/arithmetic.md, LSTM): the x half into int32
+with the bias, the h half on top of it, saturated once to int16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim.compiler.context import LoweringContext, node_where
+from azsim.compiler.formats import Format, int8_scale, power_of_two_scale
+from azsim.compiler.lower.moves import add_move_concat
+from azsim.compiler.lower.weights import (
+    QuantizedWeights,
+    check_accumulator,
+    quantize_rows,
+    row_multipliers,
+)
+from azsim.errors import CompileError
+from azsim.graph import Node
+from azsim.graph.integer import IntegerKind, IntegerTensor, Linear, LstmCell, View
+
+GATE_STEPS = 4096.0  # Q3.12
+UNIT_STEPS = 2.0**-30  # o and tanh(c) are Q0.15 each
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    steps: int
+    batch: int
+    hidden: int
+
+
+def lower_lstm(node: Node, context: LoweringContext) -> None:
+    """ONNX LSTM, forward, seq_length >= 1: Linear (x), then per step View, Linear (h), LstmCell."""
+    steps, batch, _ = context.graph.values[node.inputs[0]].shape
+    hidden = context.graph.values[node.inputs[2]].shape[2]
+    sizes = _Sizes(steps, batch, hidden)
+    h_format, c_format = _state_formats(node, context)
+    gates = _input_half(node, context, sizes)
+    h = _initial(node, context, 4, sizes, h_format)
+    c = _initial(node, context, 5, sizes, c_format)
+    hidden_states = []
+    for step in range(steps):
+        h, c = _step(node, context, sizes, step, gates, h, c)
+        hidden_states.append(h)
+    _outputs(node, context, sizes, hidden_states, c)
+
+
+def _state_formats(node: Node, context: LoweringContext) -> tuple[Format, Format]:
+    """Formats of h and c inside the layer: those of its outputs, where they fit."""
+    ranges = context.ranges
+    peaks = [ranges.peak.get(name, 0.0) for name in node.outputs[:2] if name]
+    h_format = Format("int8", int8_scale(max(peaks, default=1.0)))
+    for name in (*node.outputs[:2], _optional(node, 4)):
+        form = context.formats.get(name)
+        if form is not None and form.element == "int8":
+            h_format = form
+            break
+    c_format = Format("int16", power_of_two_scale(ranges.cell_peak.get(node.name, 1.0)))
+    for name in (node.outputs[2], _optional(node, 5)):
+        if name in context.formats:
+            c_format = context.formats[name]
+            break
+    return h_format, c_format
+
+
+def _optional(node: Node, position: int) -> str:
+    return node.inputs[position] if position < len(node.inputs) else ""
+
+
+def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerTensor:
+    """gates = W x + b for all steps: int32 Q3.12 of shape (T, batch, 4H)."""
+    where = node_where(node)
+    x = context.tensor(context.convert(node.inputs[0], "int8"))
+    weights = _weights(node, context, 1)
+    bias = _bias(node, context, sizes.hidden)
+    multiplier, shift = row_multipliers(where, weights, x.scale * GATE_STEPS)
+    check_accumulator(where, weights)
+    shape = (sizes.steps, sizes.batch, 4 * sizes.hidden)
+    gates = context.new_tensor(f"{node.name}/gates_x", shape, Format("int32", 1 / GATE_STEPS))
+    context.add(
+        Linear(
+            f"{node.name}/x",
+            x.name,
+            gates.name,
+            weights.integers,
+            weights.bits,
+            multiplier,
+            shift,
+            bias,
+            bias_after=True,
+        )
+    )
+    return gates
+
+
+def _weights(node: Node, context: LoweringContext, position: int) -> QuantizedWeights:
+    name, bits = node.inputs[position], context.plan.bits_of(node.name)
+
+    def make() -> QuantizedWeights:
+        data = context.graph.constant(name)
+        assert data is not None  # the verifier made sure
+        return quantize_rows(data[0], bits)
+
+    made = context.cached_weights(name, "rows", bits, make)
+    assert isinstance(made, QuantizedWeights)
+    return made
+
+
+def _bias(node: Node, context: LoweringContext, hidden: int) -> npt.NDArray[np.int32]:
+    """Both ONNX biases together, in Q3.12; what exceeds int32 cannot matter beside a 16-bit gate."""
+    name = _optional(node, 3)
+    if not name:
+        return np.zeros(4 * hidden, np.int32)
+    data = np.asarray(context.graph.constant(name), np.float64).reshape(2, 4 * hidden)
+    steps: npt.NDArray[np.float64] = np.rint(data.sum(axis=0) * GATE_STEPS)
+    return np.clip(steps, -(2**30), 2**30).astype(np.int32)
+
+
+def _initial(
+    node: Node, context: LoweringContext, position: int, sizes: _Sizes, form: Format
+) -> IntegerTensor:
+    """Initial h or c in the layer's own format, shape (1, batch, H); zeros where the model gives none."""
+    name = _optional(node, position)
+    if name:
+        return context.tensor(context.convert(name, form.element, form.scale))
+    shape = (1, sizes.batch, sizes.hidden)
+    label = f"{node.name}/{'h' if position == 4 else 'c'}_zero"
+    tensor = IntegerTensor(
+        label,
+        shape,
+        form.element,
+        form.scale,
+        0,
+        IntegerKind.CONSTANT,
+        np.zeros(shape, form.element),
+    )
+    context.tensors[label] = tensor
+    return tensor
+
+
+def _step(
+    node: Node,
+    context: LoweringContext,
+    sizes: _Sizes,
+    step: int,
+    gates_x: IntegerTensor,
+    h: IntegerTensor,
+    c: IntegerTensor,
+) -> tuple[IntegerTensor, IntegerTensor]:
+    label = node.name if sizes.steps == 1 else f"{node.name}/t{step}"
+    state_shape, gate_shape = (1, sizes.batch, sizes.hidden), (1, sizes.batch, 4 * sizes.hidden)
+    part = context.new_tensor(f"{label}/gates_t", gate_shape, Format("int32", 1 / GATE_STEPS))
+    offset = step * sizes.batch * 4 * sizes.hidden
+    context.add(View(f"{label}/view", gates_x.name, part.name, offset))
+    gates = context.new_tensor(f"{label}/gates", gate_shape, Format("int16", 1 / GATE_STEPS))
+    context.add(_hidden_half(node, context, f"{label}/h", h, part, gates))
+    c_format = Format("int16", c.scale)
+    new_c = context.new_tensor(f"{label}/c", state_shape, c_format)
+    new_h = context.new_tensor(f"{label}/h_state", state_shape, Format("int8", h.scale))
+    fraction_bits = round(-np.log2(c.scale))
+    multiplier, shift = context.multiplier(label, UNIT_STEPS / h.scale)
+    context.add(
+        LstmCell(
+            f"{label}/cell",
+            gates.name,
+            c.name,
+            new_c.name,
+            new_h.name,
+            fraction_bits,
+            multiplier,
+            shift,
+        )
+    )
+    return new_h, new_c
+
+
+def _hidden_half(
+    node: Node,
+    context: LoweringContext,
+    name: str,
+    h: IntegerTensor,
+    addend: IntegerTensor,
+    gates: IntegerTensor,
+) -> Linear:
+    where = node_where(node)
+    weights = _weights(node, context, 2)
+    check_accumulator(where, weights)
+    multiplier, shift = row_multipliers(where, weights, h.scale * GATE_STEPS)
+    zero = np.zeros(len(multiplier), np.int32)
+    return Linear(
+        name,
+        h.name,
+        gates.name,
+        weights.integers,
+        weights.bits,
+        multiplier,
+        shift,
+        zero,
+        bias_after=True,
+        addend=addend.name,
+    )
+
+
+def _outputs(
+    node: Node,
+    context: LoweringContext,
+    sizes: _Sizes,
+    hidden_states: list[IntegerTensor],
+    c: IntegerTensor,
+) -> None:
+    """Y (T, 1, batch, H), Y_h and Y_c (1, batch, H), in the formats of the float values."""
+    finish = _finisher(node, context)
+    if node.outputs[0]:
+        y = hidden_states[0]
+        if sizes.steps > 1:
+            shape = (sizes.steps, 1, sizes.batch, sizes.hidden)
+            y = context.new_tensor(f"{node.name}/y", shape, Format(y.element, y.scale))
+            add_move_concat(context, f"{node.name}/collect", hidden_states, y, axis=0)
+        finish(node.outputs[0], y)
+    if node.outputs[1]:
+        finish(node.outputs[1], hidden_states[-1])
+    if node.outputs[2]:
+        finish(node.outputs[2], c)
+
+
+def _finisher(node: Node, context: LoweringContext) -> Callable[[str, IntegerTensor], None]:
+    def finish(name: str, tensor: IntegerTensor) -> None:
+        form = context.formats[name]
+        source = context.convert(tensor.name, form.element, form.scale)
+        if context.graph.values[name].kind.value == "constant":
+            raise CompileError(f"{node_where(node)}: output '{name}' must not be a constant")
+        context.declare(name)
+        context.add(View(f"{node.name}/{name}", source, name))
+
+    return finish

@@ -1,0 +1,91 @@
+"""What every integer graph must fulfil; run after the quantize pass."""
+
+from __future__ import annotations
+
+from azsim.errors import CompileError
+from azsim.graph.integer import (
+    Elementwise,
+    IntegerGraph,
+    IntegerKind,
+    IntegerNode,
+    Linear,
+    LstmCell,
+    Move,
+    View,
+    node_inputs,
+    node_outputs,
+)
+
+ELEMENTS = ("int8", "int16", "int32")
+
+
+def verify_integer_graph(graph: IntegerGraph) -> None:
+    """Check names, order, element types and sizes of every tensor and node.
+
+    Raises:
+        CompileError: the first broken rule, with the node's name.
+    """
+    for tensor in graph.tensors.values():
+        if tensor.element not in ELEMENTS or tensor.scale <= 0.0:
+            raise CompileError(f"tensor '{tensor.name}': must be int8/16/32 with a positive scale")
+    known = {n for n, t in graph.tensors.items() if t.kind is not IntegerKind.NODE}
+    for node in graph.nodes:
+        for name in node_inputs(node):
+            _require(node, name in known, f"input '{name}' must be computed before")
+        for name in node_outputs(node):
+            _require(node, name in graph.tensors, f"output '{name}' must be a tensor")
+            _require(node, name not in known, f"output '{name}' must be computed once")
+            known.add(name)
+        _verify_node(graph, node)
+    for name in graph.outputs:
+        if name not in known:
+            raise CompileError(f"output '{name}': must be computed")
+    for state in graph.states:
+        source, result = graph.tensors[state.source], graph.tensors[state.result]
+        same = (source.element, source.scale, source.size) == (
+            result.element,
+            result.scale,
+            result.size,
+        )
+        if not same:
+            raise CompileError(f"state '{state.source}': result must have the same format and size")
+
+
+def _require(node: IntegerNode, holds: bool, rule: str) -> None:
+    if not holds:
+        raise CompileError(f"node '{node.name}' ({type(node).__name__}): {rule}")
+
+
+def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
+    size = {name: graph.tensors[name].size for name in (*node_inputs(node), *node_outputs(node))}
+    match node:
+        case Linear():
+            rows, columns = node.weights.shape
+            _require(node, graph.tensors[node.x].element == "int8", "x must be int8")
+            _require(node, size[node.x] % columns == 0, "x must have whole rows of weights")
+            want = size[node.x] // columns * rows
+            _require(node, size[node.y] == want, f"y must have {want} elements")
+            _require(node, not node.addend or size[node.addend] == want, "addend must match y")
+            counts = {len(a) for a in (node.multiplier, node.shift, node.bias)}
+            _require(node, counts == {rows}, "each row must have multiplier, shift and bias")
+        case LstmCell():
+            _require(node, size[node.gates] == 4 * size[node.h_out], "gates must be 4 x hidden")
+            _require(node, size[node.c_in] == size[node.c_out], "c must keep its size")
+        case Elementwise():
+            _require(node, size[node.a] == size[node.y], "a must have y's size")
+            _require(node, size[node.y] % size[node.b] == 0, "b must repeat evenly")
+        case Move():
+            copied = sum(_piece_size(piece.shape) for piece in node.pieces)
+            _require(node, copied == size[node.y], "pieces must fill y exactly")
+        case View():
+            inside = node.offset >= 0 and node.offset + size[node.y] <= size[node.x]
+            _require(node, inside, "view must lie inside its input")
+        case _:
+            pass
+
+
+def _piece_size(shape: tuple[int, ...]) -> int:
+    total = 1
+    for extent in shape:
+        total *= extent
+    return total
