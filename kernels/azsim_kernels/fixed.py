@@ -120,7 +120,7 @@ def expand_values(mask: NDArray[np.uint8], values: NDArray[np.int8], out: NDArra
         bit = mask[i]
         # reads one value ahead at the end of a full group, hence one spare place in `values`
         out[i] = values[k] * np.int8(bit)
-        k += bit
+        k += int(bit)
 
 
 @kernel

@@ -37,9 +37,11 @@ def encode_tensor(
     """
     _check_weights(weights, name)
     if profile not in PROFILES:
-        raise ConfigError(f"profile must be one of {', '.join(PROFILES)}, not {profile}")
+        raise ConfigError(f"{name}: profile must be one of {', '.join(PROFILES)}, not {profile}")
+    if profile == "ans":
+        raise ConfigError(f"{name}: profile ans cannot be encoded yet; profile must be bitmap")
     if tile_order not in ORDERS[:2]:
-        raise ConfigError(f"tile order must be row or column, not {tile_order}")
+        raise ConfigError(f"{name}: tile order must be row or column, not {tile_order}")
     rows, columns = weights.shape
     grid = TileGrid(rows, columns, 1, tile, "flat")
     if tile_shape is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import tokenize
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +17,18 @@ from azsim.errors import ConfigError, ModelError
 
 _HEADER_LIMIT = 10_000
 """Longest .npy header that is parsed, in characters (numpy's own default)."""
+
+
+_HEADER_FAULTS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+)
+"""What numpy's parser of .npy headers raises on hostile text."""
 
 
 def replace_file(path: Path, data: bytes | memoryview) -> None:
@@ -47,11 +61,13 @@ def _npy_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.d
     """Return (shape, Fortran order, dtype) of an open .npy file."""
     try:
         version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(file, _HEADER_LIMIT)
-        if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(file, _HEADER_LIMIT)
-    except (ValueError, OverflowError, RecursionError, MemoryError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers of Python 2, which are taken
+            if version == (1, 0):
+                return np.lib.format.read_array_header_1_0(file, _HEADER_LIMIT)
+            if version == (2, 0):
+                return np.lib.format.read_array_header_2_0(file, _HEADER_LIMIT)
+    except _HEADER_FAULTS as error:
         raise ModelError(f"{path}: must be a .npy file with a legal header") from error
     raise ModelError(f"{path}: .npy version must be 1.0 or 2.0, not {version[0]}.{version[1]}")
 
