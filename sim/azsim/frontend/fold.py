@@ -15,8 +15,9 @@ import onnx
 from onnx import helper
 
 from azsim.frontend.node import Array, OnnxNode
+from azsim.frontend.tensors import TensorReader
 
-MAX_FOLDED_ELEMENTS = 1 << 26  # of all results of one model together, beyond twice the file's own
+MAX_FOLDED_ELEMENTS = 1 << 24  # of all results of one model together, beyond twice its tensors
 
 Estimate = Callable[[OnnxNode, Sequence[Array]], int]
 
@@ -104,15 +105,23 @@ FOLDABLE: dict[str, Estimate] = {
 class Folder:
     """Evaluates constant nodes of one model within one budget of elements."""
 
-    def __init__(self, stored_elements: int, opset: int) -> None:
-        self._left = MAX_FOLDED_ELEMENTS + 2 * stored_elements
+    def __init__(self, tensors: TensorReader, opset: int) -> None:
+        self._left = MAX_FOLDED_ELEMENTS
+        self._tensors = tensors
         self._opset = opset
+
+    def allow(self, stored: Array) -> None:
+        """Let folding make two results of the size of a stored tensor (a cast and a transpose)."""
+        self._left += 2 * stored.size
 
     def fold(self, proto: onnx.NodeProto, node: OnnxNode, data: Sequence[Array]) -> list[Array]:
         """Return the node's results; `data` holds its present inputs in order.
 
         Raises ModelError naming the node if the result would be too large or cannot be computed.
         """
+        for name, value in node.attributes.items():
+            if isinstance(value, onnx.TensorProto):  # the evaluator would trust its stated size
+                self._tensors.read(value, f"{node.name}.{name}")
         wanted = self._estimate(node, data)
         if wanted > self._left:
             raise node.refusal(

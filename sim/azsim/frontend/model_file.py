@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -39,7 +40,40 @@ def load_model(path: Path) -> onnx.ModelProto:
         ) from None
     if not model.HasField("graph") or not model.opset_import:
         raise ModelError("must be an ONNX file; it holds no graph or no opset")
+    check_texts(model)
     return model
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    """Yield each text of the file that is read later."""
+    graph = model.graph
+    yield graph.name
+    for entry in model.opset_import:
+        yield entry.domain
+    for item in model.metadata_props:
+        yield from (item.key, item.value)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    for tensor in graph.initializer:
+        yield from _tensor_texts(tensor)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            yield from _tensor_texts(attribute.t)
+
+
+def _tensor_texts(tensor: onnx.TensorProto) -> Iterator[object]:
+    yield tensor.name
+    for item in tensor.external_data:
+        yield from (item.key, item.value)
+
+
+def check_texts(model: onnx.ModelProto) -> None:
+    """Refuse texts that are not UTF-8; the parser lets them through, as bytes in place of str."""
+    if any(not isinstance(text, str) for text in _texts(model)):
+        raise ModelError("must be an ONNX file; a name in it is not valid UTF-8")
 
 
 def opset_version(model: onnx.ModelProto) -> int:
@@ -51,9 +85,11 @@ def opset_version(model: onnx.ModelProto) -> int:
     if not OLDEST_OPSET <= versions[0] <= newest:
         raise ModelError(f"opset must be {OLDEST_OPSET} to {newest}, not {versions[0]}")
     if model.functions:
-        raise ModelError(f"must not define functions such as {quoted(model.functions[0].name)}")
+        raise ModelError(
+            f"must not define functions such as {quoted(str(model.functions[0].name))}"
+        )
     if model.graph.sparse_initializer:
-        name = model.graph.sparse_initializer[0].values.name
+        name = str(model.graph.sparse_initializer[0].values.name)
         raise ModelError(f"tensor {quoted(name)} must be dense, not a sparse initializer")
     return int(versions[0])
 

@@ -110,6 +110,8 @@ def _value(attribute: onnx.AttributeProto) -> AttributeValue:
     }
     if attribute.type not in readers:
         raise ModelError(f"attribute {quoted(attribute.name)} must be a number, text or tensor")
+    if attribute.type == kinds.TENSOR and attribute.t.data_location == onnx.TensorProto.EXTERNAL:
+        raise ModelError(f"attribute {quoted(attribute.name)} must be stored in the model file")
     read: AttributeValue = readers[attribute.type](attribute)  # type: ignore[no-untyped-call]
     return read
 

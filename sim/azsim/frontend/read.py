@@ -19,7 +19,7 @@ from azsim.frontend.model_file import load_model, opset_version, read_metadata, 
 from azsim.frontend.node import Array, OnnxNode, Operand, checked_attributes, node_text, present
 from azsim.frontend.rules import check_rules
 from azsim.frontend.support import OPERATORS
-from azsim.frontend.tensors import kind_name, read_tensor
+from azsim.frontend.tensors import TensorReader, kind_name
 from azsim.graph import Graph, StatePair, ValueKind, verify_graph
 from azsim.graph.text import one_line, quoted, shape_text
 
@@ -39,8 +39,6 @@ def read_onnx(path: str | Path) -> Graph:
         return _Reader(load_model(path), path).read()
     except ModelError as error:
         raise ModelError(one_line(f"{path}: {error}")) from None
-    except UnicodeDecodeError:
-        raise ModelError(one_line(f"{path}: all names must be valid UTF-8")) from None
 
 
 def _refuse_repeated(names: Iterable[str], what: str) -> None:
@@ -55,7 +53,6 @@ class _Reader:
     """One reading of one file. Methods are called in the order they stand here."""
 
     def __init__(self, model: onnx.ModelProto, path: Path) -> None:
-        self._folder = path.parent
         self._opset = opset_version(model)
         self._model = model
         self._graph = model.graph
@@ -67,8 +64,8 @@ class _Reader:
         self._node_names = self._name_nodes()
         self._builder = GraphBuilder(self._check_names(), self._outputs)
         self._builder.reserve_node_names(self._node_names)
-        stored = sum(len(t.raw_data) // 4 for t in self._graph.initializer)
-        self._folder_of_constants = Folder(stored, self._opset)
+        self._tensors = TensorReader(path.parent)
+        self._folder = Folder(self._tensors, self._opset)
 
     def read(self) -> Graph:
         """Return the verified graph."""
@@ -163,7 +160,8 @@ class _Reader:
     def _operand(self, name: str) -> Operand | None:
         """Return what `name` stands for; a stored tensor is read at its first use."""
         if name not in self._builder.operands and name in self._initializers:
-            data = read_tensor(self._initializers[name], name, self._folder)
+            data = self._tensors.read(self._initializers[name], name)
+            self._folder.allow(data)
             self._builder.operands[name] = Operand(name, data.shape, data)
         return self._builder.operands.get(name)
 
@@ -212,7 +210,7 @@ class _Reader:
         data = [operand.data for operand in present(node.inputs) if operand.data is not None]
         if node.operator not in FOLDABLE or not data or len(data) < len(present(node.inputs)):
             return None
-        results = self._folder_of_constants.fold(proto, node, data)
+        results = self._folder.fold(proto, node, data)
         return results if len(results) == len([o for o in node.outputs if o]) else None
 
     def _constant_value(self, node: OnnxNode) -> Array:
@@ -220,7 +218,7 @@ class _Reader:
             raise node.refusal("must have one value")
         ((key, value),) = node.attributes.items()
         if key == "value" and isinstance(value, onnx.TensorProto):
-            return read_tensor(value, node.outputs[0], self._folder)
+            return self._tensors.read(value, node.outputs[0])
         if key in ("value_int", "value_ints"):
             return np.asarray(value, dtype=np.int64)
         if key in ("value_float", "value_floats"):

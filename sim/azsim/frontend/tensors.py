@@ -15,6 +15,10 @@ from azsim.graph.text import quoted, shape_text
 
 Array = npt.NDArray[np.generic]
 
+MAX_MODEL_ELEMENTS = 1 << 29  # 2 GiB as float32
+MAX_STORED_RANK = 32
+MAX_EXTERNAL_REUSE = 4  # tensors may share external bytes, within reason
+
 _KINDS = onnx.TensorProto
 # element types that are read; bfloat16, float8, text, complex and 4-bit are refused by name
 DTYPES: dict[int, np.dtype[np.generic]] = {
@@ -46,28 +50,68 @@ def kind_name(kind: int) -> str:
     return next((name for name, number in known if number == kind), str(kind)).lower()
 
 
-def read_tensor(tensor: onnx.TensorProto, name: str, folder: Path) -> Array:
-    """Return the tensor's elements in its own type, or raise ModelError naming it.
+class TensorReader:
+    """Reads the tensors of one model whose external data lie in `folder`, within fixed bounds:
+    a small file that states large tensors, or the same external bytes many times, is refused."""
 
-    The sizes are compared before anything is allocated, so no more memory is used than the file
-    (or the external data file inside `folder`) holds.
-    """
-    what = f"tensor {quoted(name)}"
-    if tensor.data_type not in DTYPES:
-        raise ModelError(
-            f"{what} must be float32, float16, float64 or integer, not"
-            f" {kind_name(tensor.data_type)}"
-        )
-    shape = tuple(tensor.dims)
-    if any(size < 0 for size in shape) or len(shape) > 32:
-        raise ModelError(
-            f"{what} must have up to 32 dimensions of 0 or more, not {shape_text(shape)}"
-        )
-    if tensor.HasField("segment"):
-        raise ModelError(f"{what} must be stored in one piece, not in segments")
-    if tensor.data_location == _KINDS.EXTERNAL:
-        return _read_external(tensor, what, folder).reshape(shape)
-    return _read_inside(tensor, what).reshape(shape)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._elements_left = MAX_MODEL_ELEMENTS
+        self._bytes_left: dict[Path, int] = {}  # by external file
+
+    def read(self, tensor: onnx.TensorProto, name: str) -> Array:
+        """Return the tensor's elements in its own type, or raise ModelError naming it.
+
+        The sizes are compared before anything is allocated, so no more memory is used than the
+        file (or the external data file) holds.
+        """
+        what = f"tensor {quoted(name)}"
+        if tensor.data_type not in DTYPES:
+            kind = kind_name(tensor.data_type)
+            raise ModelError(f"{what} must be float32, float16, float64 or integer, not {kind}")
+        shape = tuple(tensor.dims)
+        if any(size < 0 for size in shape) or len(shape) > MAX_STORED_RANK:
+            raise ModelError(
+                f"{what} must have up to {MAX_STORED_RANK} dimensions of 0 or more,"
+                f" not {shape_text(shape)}"
+            )
+        if math.prod(shape) > self._elements_left:
+            raise ModelError(
+                f"{what}: all tensors together must hold at most {MAX_MODEL_ELEMENTS} elements"
+            )
+        self._elements_left -= math.prod(shape)
+        if tensor.HasField("segment"):
+            raise ModelError(f"{what} must be stored in one piece, not in segments")
+        if tensor.data_location == _KINDS.EXTERNAL:
+            return self._read_external(tensor, what).reshape(shape)
+        return _read_inside(tensor, what).reshape(shape)
+
+    def _read_external(self, tensor: onnx.TensorProto, what: str) -> Array:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        path = _external_path(what, entries.get("location", ""), self._folder)
+        dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
+        offset = _number(what, entries, "offset") or 0
+        length = _number(what, entries, "length")
+        wanted = count * dtype.itemsize
+        if length is not None:
+            _check_count(what, length, wanted, "bytes")
+        there = path.stat().st_size
+        if offset + wanted > there:
+            raise ModelError(
+                f"{what}: external file {quoted(path.name)} must hold {wanted} bytes"
+                f" from byte {offset} on, but ends at {there}"
+            )
+        self._bytes_left.setdefault(path, MAX_EXTERNAL_REUSE * there)
+        if wanted > self._bytes_left[path]:
+            raise ModelError(
+                f"{what}: external file {quoted(path.name)} must not be used more than"
+                f" {MAX_EXTERNAL_REUSE} times over"
+            )
+        self._bytes_left[path] -= wanted
+        try:
+            return np.fromfile(path, dtype=dtype, count=count, offset=offset)
+        except OSError as error:
+            raise ModelError(f"{what}: cannot read {quoted(path.name)}: {error.strerror}") from None
 
 
 def _read_inside(tensor: onnx.TensorProto, what: str) -> Array:
@@ -115,23 +159,3 @@ def _external_path(what: str, location: str, folder: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise ModelError(f"{where} must be a plain file")
     return real
-
-
-def _read_external(tensor: onnx.TensorProto, what: str, folder: Path) -> Array:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = _external_path(what, entries.get("location", ""), folder)
-    dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
-    offset = _number(what, entries, "offset") or 0
-    length = _number(what, entries, "length")
-    if length is not None:
-        _check_count(what, length, count * dtype.itemsize, "bytes")
-    there = path.stat().st_size
-    if offset + count * dtype.itemsize > there:
-        raise ModelError(
-            f"{what}: external file {quoted(path.name)} must hold {count * dtype.itemsize} bytes"
-            f" from byte {offset} on, but ends at {there}"
-        )
-    try:
-        return np.fromfile(path, dtype=dtype, count=count, offset=offset)
-    except OSError as error:
-        raise ModelError(f"{what}: cannot read {quoted(path.name)}: {error.strerror}") from None

@@ -10,6 +10,7 @@ from azsim.graph.text import quoted, shape_text
 from azsim.graph.types import DEFAULT_OPERATORS, Graph, Node, Value, ValueKind
 
 MAX_ELEMENTS = 1 << 26  # of one value: 256 MiB as float32
+MAX_COMPUTED_ELEMENTS = 1 << 27  # of all values that a step computes
 MAX_RANK = 8
 
 # operator -> input positions that must be constants
@@ -56,6 +57,15 @@ def _check_values(graph: Graph) -> None:
             raise ModelError(f"value {quoted(name)} must have no data, it is no constant")
         if value.is_index and value.kind is not ValueKind.INPUT:
             raise ModelError(f"value {quoted(name)} must be a graph input to be an index")
+
+
+def _check_computed_size(graph: Graph) -> None:
+    computed = [v for v in graph.values.values() if v.kind is ValueKind.NODE]
+    total = sum(element_count(value.shape) for value in computed)
+    if total > MAX_COMPUTED_ELEMENTS:
+        raise ModelError(
+            f"one step must compute at most {MAX_COMPUTED_ELEMENTS} elements, not {total}"
+        )
 
 
 def _check_kind(graph: Graph, names: tuple[str, ...], kind: ValueKind, what: str) -> None:
@@ -156,6 +166,7 @@ def verify_graph(graph: Graph) -> None:
     if not graph.outputs and not graph.states:
         raise ModelError("graph must have one or more outputs")
     _check_values(graph)
+    _check_computed_size(graph)
     _check_kind(graph, graph.inputs, ValueKind.INPUT, "input")
     _check_kind(graph, tuple(p.source for p in graph.states), ValueKind.STATE, "state")
     _check_nodes(graph)
