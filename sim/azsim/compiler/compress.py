@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.codec import Stream, decode_tensor, encode_tensor
+from azsim.codec.timing import tile_cycles
 from azsim.compiler.tile import LinearTiling, padded_weights
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
@@ -55,6 +56,7 @@ def compress_graph(
         address = -(-address // chip.dma_w.burst_bytes) * chip.dma_w.burst_bytes
         stream = _encode(node, tilings[node.name], chip)
         table = _tile_table(stream, tilings[node.name], address, number)
+        table["decode_cycles"] = tile_cycles(stream, chip.decoder.port_bits)
         streams[id(node.weights)] = PlacedStream(
             stream,
             address,

@@ -18,6 +18,7 @@ TILE_DTYPE = np.dtype(
         ("source", np.int32),  # 0 = DRAM, 1 = weight store
         ("rows", np.int32),
         ("columns", np.int32),
+        ("decode_cycles", np.int32),  # by the decoder law, with words always there
     ],
     align=True,
 )

@@ -1,0 +1,205 @@
+"""Runs a program for some steps: inputs in, integer outputs and counters out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim.config import ChipConfig
+from azsim.counters import CommandTrace, Counters, LayerCounters
+from azsim.engine.machine import Machine
+from azsim.program import Program
+from azsim_kernels import isa
+
+Array = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """Counters, and the integer outputs by name: arrays (steps, *shape); empty when timing only."""
+
+    counters: Counters
+    outputs: Mapping[str, Array]
+
+
+def simulate(
+    program: Program,
+    chip: ChipConfig,
+    steps: Sequence[Mapping[str, Array]],
+    *,
+    timing_only: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> SimulationResult:
+    """Run `program` once per entry of `steps` (graph inputs as integers), states carried on.
+
+    `progress(n)` is called after step n. Memory does not grow with cycles; outputs are kept per step.
+
+    Raises:
+        SimulationError: a deadlock, an overflow or a damaged tile, naming the command.
+    """
+    machine = Machine(program, chip, timing_only=timing_only)
+    tally = _Tally(program, chip)
+    outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
+    for number, inputs in enumerate(steps):
+        result, counted = machine.step(inputs)
+        tally.add(counted)
+        if not timing_only:
+            for name, array in result.items():
+                outputs[name].append(array)
+        if progress is not None:
+            progress(number + 1)
+    stacked = {} if timing_only else {n: np.stack(arrays) for n, arrays in outputs.items()}
+    return SimulationResult(tally.counters(), stacked)
+
+
+class _Tally:
+    """Sums step results without keeping them."""
+
+    def __init__(self, program: Program, chip: ChipConfig) -> None:
+        self._program, self._chip = program, chip
+        self._cycles: list[int] = []
+        self._stalls: npt.NDArray[np.int64] | None = None
+        self._counts: npt.NDArray[np.int64] | None = None
+        self._trace: CommandTrace | None = None
+        rows = len(program.layers) + 1  # the last row takes commands of no layer
+        self._layers = program.commands["layer"].astype(np.int64) % rows
+        self._spans = np.zeros(rows, np.int64)
+        self._work = {engine: np.zeros(rows, np.int64) for engine in (isa.MAC, isa.VECTOR)}
+        self._last: tuple[Any, ...] = ()
+
+    def add(self, result: isa.StepResult) -> None:
+        """Take one step."""
+        self._cycles.append(result.cycles)
+        if self._stalls is None or self._counts is None:
+            self._stalls, self._counts = result.stalls.copy(), result.counters.copy()
+            self._trace = CommandTrace(
+                result.dispatch.copy(), result.start.copy(), result.free.copy()
+            )
+        else:
+            self._stalls += result.stalls
+            self._counts += result.counters
+        if self._last and self._last[0] is result.free:  # a step that reused its timing
+            spans, work = self._last[1], self._last[2]
+        else:
+            spans, work = self._spans_of(result), self._work_of(result)
+            self._last = (result.free, spans, work)
+        self._spans += spans
+        for engine, cycles in work.items():
+            self._work[engine] += cycles
+
+    def _spans_of(self, result: isa.StepResult) -> npt.NDArray[np.int64]:
+        """Cycles from the end of the layers before to the end of each layer; they sum to the step."""
+        ends = np.zeros(len(self._spans), np.int64)
+        np.maximum.at(ends, self._layers, result.free)
+        return np.diff(np.maximum.accumulate(ends), prepend=0)
+
+    def _work_of(self, result: isa.StepResult) -> dict[int, npt.NDArray[np.int64]]:
+        engines = self._program.commands["engine"]
+        work = {}
+        for engine in (isa.MAC, isa.VECTOR):
+            mine = engines == engine
+            cycles = np.zeros(len(self._spans), np.int64)
+            np.add.at(cycles, self._layers[mine], (result.free - result.start)[mine])
+            work[engine] = cycles
+        return work
+
+    def counters(self) -> Counters:
+        """Return the sums."""
+        units = self._chip.decoder.units
+        engines = isa.engine_names(units)
+        stalls = self._stalls if self._stalls is not None else np.zeros((len(engines), 5), np.int64)
+        names = isa.counter_names(units)
+        counts = self._counts if self._counts is not None else np.zeros(len(names), np.int64)
+        empty = np.zeros(0, np.int64)
+        return Counters(
+            len(self._cycles),
+            np.array(self._cycles, np.int64),
+            {
+                engine: dict(zip(isa.STALL_CLASS_NAMES, map(int, row), strict=True))
+                for engine, row in zip(engines, stalls, strict=True)
+            },
+            {name: int(count) for name, count in zip(names, counts, strict=True)},
+            self._layer_counters(),
+            self._trace or CommandTrace(empty, empty, empty),
+        )
+
+    def _layer_counters(self) -> tuple[LayerCounters, ...]:
+        static = _StaticWork(self._program, self._chip, self._layers, len(self._spans))
+        steps = len(self._cycles)
+        rows = []
+        for number, layer in enumerate(self._program.layers):
+            moved = int(static.bytes[number]) * steps
+            rows.append(
+                LayerCounters(
+                    layer.name,
+                    int(self._spans[number]),
+                    _bus_cycles(moved, self._chip),
+                    int(static.decode_cycles[number]) * steps,
+                    int(self._work[isa.MAC][number]),
+                    int(self._work[isa.VECTOR][number]),
+                    moved,
+                    int(static.stream_bytes[number]) * steps,
+                    int(static.commands[number]) * steps,
+                )
+            )
+        return tuple(rows)
+
+
+def _bus_cycles(moved: int, chip: ChipConfig) -> int:
+    simple = chip.memory.simple
+    return -(-moved * simple.per_cycles // simple.bytes)
+
+
+class _StaticWork:
+    """What each layer asks for in one step, from the commands alone."""
+
+    def __init__(
+        self, program: Program, chip: ChipConfig, layers: npt.NDArray[np.int64], rows: int
+    ) -> None:
+        commands = program.commands
+        arg, opcode = commands["arg"], commands["opcode"]
+        self.bytes = np.zeros(rows, np.int64)
+        self.stream_bytes = np.zeros(rows, np.int64)
+        self.decode_cycles = np.zeros(rows, np.int64)
+        self.commands = np.bincount(layers, minlength=rows)
+        access = chip.memory.access_bytes
+        fetch = opcode == isa.FETCH
+        np.add.at(self.stream_bytes, layers[fetch], arg[fetch, 1])
+        dram = fetch & (arg[:, 2] == 0)
+        moved = _moved(arg[dram, 0], arg[dram, 1], access)
+        np.add.at(self.bytes, layers[dram], moved)
+        loads = (opcode == isa.LOAD) | (opcode == isa.STORE)
+        moved = _moved(arg[loads, 0], arg[loads, 2], access)
+        np.add.at(self.bytes, layers[loads], moved)
+        cycles = _decode_cycles(program)
+        np.add.at(self.decode_cycles, layers[fetch], cycles[fetch])
+
+
+def _moved(
+    address: npt.NDArray[np.int64], size: npt.NDArray[np.int64], access: int
+) -> npt.NDArray[np.int64]:
+    """Bytes over the bus for byte ranges, rounded outwards to `access`.
+
+    Bursts are multiples of the access, so only the two ends of a range are rounded.
+    """
+    end = address + size
+    moved: npt.NDArray[np.int64] = -(-end // access) * access - address // access * access
+    return moved
+
+
+def _decode_cycles(program: Program) -> npt.NDArray[np.int64]:
+    """Decoder cycles of each FETCH command's tile (0 for other commands)."""
+    cycles = np.zeros(len(program.commands), np.int64)
+    tiles = program.tiles
+    keys = {
+        (int(tile["source"]), int(tile["address"])): int(tile["decode_cycles"]) for tile in tiles
+    }
+    fetches = np.flatnonzero(program.commands["opcode"] == isa.FETCH)
+    arg = program.commands["arg"]
+    for number in fetches:
+        cycles[number] = keys.get((int(arg[number, 2]), int(arg[number, 0])), 0)
+    return cycles
