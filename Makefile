@@ -40,10 +40,10 @@ check: .venv/.setup-dev ## format, lint, types, import floors, generated pages f
 	.venv/bin/mypy
 	.venv/bin/basedpyright
 	.venv/bin/lint-imports
-	$(PY) -m azsim.config.reference --check
+	$(PY) tools/docs.py --check
 
 docs: .venv/.setup-demo ## write the generated pages anew
-	$(PY) -m azsim.config.reference
+	$(PY) tools/docs.py
 
 bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -1,14 +1,8 @@
-"""Write docs/config_reference.md from the schema: `python -m azsim.config.reference [--check]`.
-
-`--check` writes nothing and exits with 1 if the page is not what the schema says. For a checkout.
-"""
+"""The text of docs/config_reference.md, made from the schema; `make docs` writes it."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import annotated_types
@@ -19,7 +13,6 @@ from azsim.config.load import chip_names, load_chip
 from azsim.config.rules import RULES
 from azsim.config.schema import OP_CLASSES, Block, ChipConfig, VectorOp
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "config_reference.md"
 _EXAMPLE = "az1"
 
 _INTRODUCTION = """\
@@ -51,8 +44,8 @@ A command takes `latency_cycles` + beats x `interval_cycles`, and bank conflicts
 """
 
 
-def render() -> str:
-    """Return the page as Markdown."""
+def config_markdown() -> str:
+    """Return docs/config_reference.md: every key, its bounds and meaning, and the rules."""
     parts = [_INTRODUCTION, "## Shipped chips\n", _chip_table(), "## The chip itself\n"]
     top = [(name, info) for name, info in ChipConfig.model_fields.items() if not _is_block(info)]
     parts.append(_key_table(top, ()))
@@ -62,25 +55,6 @@ def render() -> str:
     parts.append("## Rules between keys\n")
     parts.append("".join(f"* {_paragraph(rule.__doc__)}\n" for rule in RULES))
     return "\n".join(parts)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or with `--check` only compare it; return the exit code."""
-    if list(arguments) not in ([], ["--check"]):
-        sys.stderr.write("usage: python -m azsim.config.reference [--check]\n")
-        return 2
-    text = render()
-    if arguments:
-        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(
-            "docs/config_reference.md: must be what the schema says: run 'make docs'\n"
-        )
-        return 1
-    temporary = PAGE.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, PAGE)
-    return 0
 
 
 def _section(name: str, info: FieldInfo) -> Iterator[str]:
@@ -169,6 +143,3 @@ def _is_block(info: FieldInfo) -> bool:
 def _paragraph(docstring: str | None) -> str:
     return " ".join((docstring or "").split())
 
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
