@@ -1,7 +1,7 @@
 """How fast `mac_accumulate` reads weights: one activation column, tiles of 16,384 weights.
 
-Run: python benchmarks/mac_speed.py. One core; the loop over tiles is itself a kernel, as in the engine, and the
-weights (39 MB) do not fit the caches.
+Run: python benchmarks/mac_speed.py. One core; the loop over tiles is itself a kernel, as in the
+engine, and the weights (39 MB) do not fit the caches.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import numpy.typing as npt
+
 from azsim_kernels._jit import kernel
 from azsim_kernels.execute import mac_accumulate
 

@@ -24,6 +24,19 @@ from azsim_kernels.arith import (
     sigmoid,
     tanh,
 )
+from azsim_kernels.execute_operands import (
+    NO_FLOOR,
+    accumulators_ok,
+    element_ok,
+    load_elements,
+    point_ok,
+    relu_flag_ok,
+    result_floor,
+    rows_ok,
+    scale_ok,
+    span_ok,
+    store_elements,
+)
 from azsim_kernels.isa import (
     ADD,
     BAD_OPERAND,
@@ -50,132 +63,22 @@ Weights = npt.NDArray[np.int8]
 Accumulators = npt.NDArray[np.int32]
 Operands = npt.NDArray[np.int64]
 
-NO_FLOOR = -(1 << 62)  # below every result: no ReLU
 MAX_SOFTMAX_COLUMNS = 32768  # keeps the sum of exponentials below 2**30
-
-
-@kernel
-def _element_ok(element: int) -> bool:
-    """Is `element` one of INT8, INT16, INT32?"""
-    return INT8 <= element <= INT32
-
-
-@kernel
-def _span_ok(address: int, count: int, element: int, size: int) -> bool:
-    """Do `count` >= 1 elements at `address` lie inside `size` bytes, aligned to their size?"""
-    if not _element_ok(element):
-        return False
-    step = 1 << element
-    if count < 1 or count > size // step:
-        return False
-    return address >= 0 and address % step == 0 and address <= size - count * step
-
-
-@kernel
-def _rows_ok(
-    address: int, count: int, stride: int, columns: int, element: int, size: int, least: int
-) -> bool:
-    """Do `columns` spans of `count` elements, `stride` >= `least` bytes apart, lie inside?"""
-    if not _span_ok(address, count, element, size):
-        return False
-    if columns == 1:
-        return True  # the stride is not used
-    step = 1 << element
-    if columns < 1 or columns > (1 << 31) or stride < least or stride > size or stride % step != 0:
-        return False
-    return address + (columns - 1) * stride <= size - count * step
-
-
-@kernel
-def _accumulators_ok(
-    base: int, stride: int, columns: int, rows: int, least: int, shape: tuple[int, int]
-) -> bool:
-    """Do `columns` groups of `rows` accumulators, `stride` (>= least per group) apart, exist?"""
-    lanes, depth = shape
-    if rows < 1 or rows > (1 << 31) or base < 0 or base > depth:
-        return False
-    per_lane = (rows + lanes - 1) // lanes
-    if columns == 1:
-        return base + per_lane <= depth
-    if columns < 1 or columns > (1 << 31) or stride < per_lane * least or stride > depth:
-        return False
-    return base + (columns - 1) * stride + per_lane <= depth
-
-
-@kernel
-def _scale_ok(multiplier: int, shift: int) -> bool:
-    """Are multiplier and shift in the range of `rescale`?"""
-    return 0 <= multiplier < (1 << 31) and 0 <= shift <= 62
-
-
-@kernel
-def _point_ok(zero_point: int, element: int) -> bool:
-    """Is the zero point a value of its tensor's type?"""
-    limit = 1 << ((8 << element) - 1)
-    return -limit <= zero_point < limit
-
-
-@kernel
-def _relu_flag_ok(flags: int) -> bool:
-    """Are the flags of a command that knows only FLAG_RELU legal?"""
-    return flags == 0 or flags == FLAG_RELU
-
-
-@kernel
-def _load(abuf: Bytes, address: int, count: int, element: int) -> Operands:
-    """Return `count` elements as int64; the span has been checked.
-
-    Bytes are joined one by one (LLVM merges them): typed views and slice assignments would bring
-    numba's own error texts along and with them ten seconds of compile time.
-    """
-    out = np.empty(count, np.int64)
-    if element == INT8:
-        for i in range(count):
-            out[i] = (np.int64(abuf[address + i]) ^ 0x80) - 0x80
-    elif element == INT16:
-        for i in range(count):
-            at = address + 2 * i
-            v = np.int64(abuf[at]) | (np.int64(abuf[at + 1]) << 8)
-            out[i] = (v ^ 0x8000) - 0x8000
-    else:
-        for i in range(count):
-            at = address + 4 * i
-            low = np.int64(abuf[at]) | (np.int64(abuf[at + 1]) << 8)
-            high = np.int64(abuf[at + 2]) | (np.int64(abuf[at + 3]) << 8)
-            out[i] = ((low | (high << 16)) ^ 0x80000000) - 0x80000000
-    return out
-
-
-@kernel
-def _store(abuf: Bytes, address: int, element: int, values: Operands, floor: int) -> None:
-    """Write max(value, floor), saturated to the element type; the span has been checked."""
-    limit = 1 << ((8 << element) - 1)
-    for i in range(values.size):
-        v = int(min(max(values[i], floor, -limit), limit - 1))
-        at = address + (i << element)
-        for byte in range(1 << element):
-            abuf[at + byte] = (v >> (8 * byte)) & 0xFF
-
-
-@kernel
-def _floor(flags: int, zero_point: int) -> int:
-    """Least result of a command: the output's zero point with ReLU."""
-    return zero_point if flags & FLAG_RELU else NO_FLOOR
 
 
 @kernel
 def _rescale_ok(arg: Operands, size: int, shape: tuple[int, int]) -> bool:
     """Check the operands of RESCALE, except the multipliers and shifts that lie in ABUF."""
     rows, columns, flags = arg[0], arg[2], arg[9]
-    if not _accumulators_ok(arg[1], arg[3], columns, rows, 0, shape):
+    if not accumulators_ok(arg[1], arg[3], columns, rows, 0, shape):
         return False
-    if rows > size or arg[4] % 4 != 0 or not _span_ok(arg[4], 9 * rows, INT8, size):
+    if rows > size or arg[4] % 4 != 0 or not span_ok(arg[4], 9 * rows, INT8, size):
         return False
-    if not _element_ok(arg[7]) or not _point_ok(arg[8], arg[7]):
+    if not element_ok(arg[7]) or not point_ok(arg[8], arg[7]):
         return False
-    if not _rows_ok(arg[5], rows, arg[6], columns, arg[7], size, rows << arg[7]):
+    if not rows_ok(arg[5], rows, arg[6], columns, arg[7], size, rows << arg[7]):
         return False
-    if flags & FLAG_ADDEND and not _rows_ok(arg[10], rows, arg[11], columns, INT32, size, 0):
+    if flags & FLAG_ADDEND and not rows_ok(arg[10], rows, arg[11], columns, INT32, size, 0):
         return False
     return 0 <= int(flags) <= (FLAG_BIAS_AFTER | FLAG_RELU | FLAG_ADDEND)
 
@@ -188,11 +91,11 @@ def _execute_rescale(arg: Operands, abuf: Bytes, accumulators: Accumulators) -> 
     rows, base, columns, acc_stride, params = arg[0], arg[1], arg[2], arg[3], arg[4]
     zero_point, flags = arg[8], arg[9]
     lanes = accumulators.shape[0]
-    multiplier = _load(abuf, params, rows, INT32)
-    bias = _load(abuf, params + 4 * rows, rows, INT32)
-    shift = _load(abuf, params + 8 * rows, rows, INT8)
+    multiplier = load_elements(abuf, params, rows, INT32)
+    bias = load_elements(abuf, params + 4 * rows, rows, INT32)
+    shift = load_elements(abuf, params + 8 * rows, rows, INT8)
     for r in range(rows):
-        if not _scale_ok(multiplier[r], shift[r]):
+        if not scale_ok(multiplier[r], shift[r]):
             return BAD_OPERAND
     out = np.empty(columns * rows, np.int64)
     after = flags & FLAG_BIAS_AFTER
@@ -201,18 +104,22 @@ def _execute_rescale(arg: Operands, abuf: Bytes, accumulators: Accumulators) -> 
         for r in range(rows):
             y[r] = zero_point
         if flags & FLAG_ADDEND:
-            addend = _load(abuf, arg[10] + m * arg[11], rows, INT32)
+            addend = load_elements(abuf, arg[10] + m * arg[11], rows, INT32)
             for r in range(rows):
                 y[r] += addend[r]
+        lane, at = 0, base + m * acc_stride  # of row r: lane r % lanes, accumulator r // lanes
         for r in range(rows):
-            acc = np.int64(accumulators[r % lanes, base + m * acc_stride + r // lanes])
+            acc = np.int64(accumulators[lane, at])
             if after:
                 y[r] += rescale(int(acc), multiplier[r], shift[r]) + bias[r]
             else:
                 y[r] += rescale(int(acc + bias[r]), multiplier[r], shift[r])
-    floor = _floor(flags, zero_point)
+            lane += 1
+            if lane == lanes:
+                lane, at = 0, at + 1
+    floor = result_floor(flags, zero_point)
     for m in range(columns):
-        _store(abuf, arg[5] + m * arg[6], arg[7], out[m * rows : (m + 1) * rows], floor)
+        store_elements(abuf, arg[5] + m * arg[6], arg[7], out[m * rows : (m + 1) * rows], floor)
     return DONE
 
 
@@ -239,26 +146,34 @@ def _box_ok(address: int, arg: Operands, first_stride: int, size: int) -> bool:
 
 
 @kernel
+def _copy_bytes(source: Bytes, target: Bytes) -> None:
+    """Copy `source` to `target`, of equal length (a loop on slices alone is vectorized)."""
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@kernel
 def _move_box(
     abuf: Bytes, held: Bytes, address: int, arg: Operands, first_stride: int, gather: bool
 ) -> None:
     """Copy the checked box of a COPY from `abuf` to `held`, or back from it, in row-major order."""
-    width = arg[2]
     stride0, stride1 = arg[first_stride], arg[first_stride + 1]
     stride2, stride3 = arg[first_stride + 2], arg[first_stride + 3]
+    run_bytes, runs = arg[2], arg[6]  # bytes that lie side by side: an element, or a whole row
+    if stride3 == run_bytes:
+        run_bytes, runs = run_bytes * runs, 1
     n = 0
     for i in range(arg[3]):
         for j in range(arg[4]):
             for k in range(arg[5]):
                 row = address + i * stride0 + j * stride1 + k * stride2
-                for x in range(arg[6]):
-                    for byte in range(width):
-                        at = row + x * stride3 + byte
-                        if gather:
-                            held[n] = abuf[at]
-                        else:
-                            abuf[at] = held[n]
-                        n += 1
+                for x in range(runs):
+                    at = row + x * stride3
+                    if gather:
+                        _copy_bytes(abuf[at : at + run_bytes], held[n : n + run_bytes])
+                    else:
+                        _copy_bytes(held[n : n + run_bytes], abuf[at : at + run_bytes])
+                    n += run_bytes
 
 
 @kernel
@@ -279,29 +194,29 @@ def _execute_copy(arg: Operands, abuf: Bytes) -> int:
 def _execute_requant(arg: Operands, abuf: Bytes) -> int:
     """REQUANT: a tensor to another scale and type."""
     n, multiplier, shift, zs, zd = arg[1], arg[5], arg[6], arg[7], arg[8]
-    if not (_span_ok(arg[0], n, arg[2], abuf.size) and _span_ok(arg[3], n, arg[4], abuf.size)):
+    if not (span_ok(arg[0], n, arg[2], abuf.size) and span_ok(arg[3], n, arg[4], abuf.size)):
         return BAD_OPERAND
-    if not (_point_ok(zs, arg[2]) and _point_ok(zd, arg[4]) and _relu_flag_ok(arg[9])):
+    if not (point_ok(zs, arg[2]) and point_ok(zd, arg[4]) and relu_flag_ok(arg[9])):
         return BAD_OPERAND
-    if not _scale_ok(multiplier, shift):
+    if not scale_ok(multiplier, shift):
         return BAD_OPERAND
-    v = _load(abuf, arg[0], n, arg[2])
+    v = load_elements(abuf, arg[0], n, arg[2])
     for i in range(n):
         v[i] = rescale(v[i] - zs, multiplier, shift) + zd
-    _store(abuf, arg[3], arg[4], v, _floor(arg[9], zd))
+    store_elements(abuf, arg[3], arg[4], v, result_floor(arg[9], zd))
     return DONE
 
 
 @kernel
 def _pair_ok(arg: Operands, size: int) -> bool:
     """Check what ADD and MUL have in common: spans, types, zero points, shift, flags."""
-    if not _span_ok(arg[0], arg[6], arg[1], size) or not _span_ok(arg[2], arg[14], arg[3], size):
+    if not span_ok(arg[0], arg[6], arg[1], size) or not span_ok(arg[2], arg[14], arg[3], size):
         return False
-    if not _span_ok(arg[4], arg[6], arg[5], size) or not _relu_flag_ok(arg[13]):
+    if not span_ok(arg[4], arg[6], arg[5], size) or not relu_flag_ok(arg[13]):
         return False
-    if not (_point_ok(arg[10], arg[1]) and _point_ok(arg[11], arg[3])):
+    if not (point_ok(arg[10], arg[1]) and point_ok(arg[11], arg[3])):
         return False
-    return _point_ok(arg[12], arg[5]) and 0 <= int(arg[9]) <= 62
+    return point_ok(arg[12], arg[5]) and 0 <= int(arg[9]) <= 62
 
 
 @kernel
@@ -314,11 +229,11 @@ def _execute_pair(opcode: int, arg: Operands, abuf: Bytes) -> int:
         # Signed 31-bit factors: the sum of two products with 33-bit differences stays inside int64.
         if max(ma, mb) >= (1 << 30) or min(ma, mb) < -(1 << 30):
             return BAD_OPERAND
-    elif not _scale_ok(ma, shift) or arg[1] == INT32 or arg[3] == INT32:
+    elif not scale_ok(ma, shift) or arg[1] == INT32 or arg[3] == INT32:
         return BAD_OPERAND  # a product of 32-bit integers would leave the range of rescale
     n, period = arg[6], arg[14]
-    a = _load(abuf, arg[0], n, arg[1])
-    b = _load(abuf, arg[2], period, arg[3])
+    a = load_elements(abuf, arg[0], n, arg[1])
+    b = load_elements(abuf, arg[2], period, arg[3])
     j = 0
     for i in range(n):
         x, y = a[i] - arg[10], b[j] - arg[11]
@@ -327,7 +242,7 @@ def _execute_pair(opcode: int, arg: Operands, abuf: Bytes) -> int:
             a[i] = rounded_shift(x * ma + y * mb, shift) + arg[12]
         else:
             a[i] = rescale(x * y, ma, shift) + arg[12]
-    _store(abuf, arg[4], arg[5], a, _floor(arg[13], arg[12]))
+    store_elements(abuf, arg[4], arg[5], a, result_floor(arg[13], arg[12]))
     return DONE
 
 
@@ -335,20 +250,20 @@ def _execute_pair(opcode: int, arg: Operands, abuf: Bytes) -> int:
 def _execute_lut(arg: Operands, abuf: Bytes) -> int:
     """LUT: sigmoid or tanh of a tensor, rescaled to the table's input and from its output."""
     n, table = arg[2], arg[5]
-    if not (_span_ok(arg[0], n, arg[1], abuf.size) and _span_ok(arg[3], n, arg[4], abuf.size)):
+    if not (span_ok(arg[0], n, arg[1], abuf.size) and span_ok(arg[3], n, arg[4], abuf.size)):
         return BAD_OPERAND
-    if not (_point_ok(arg[10], arg[1]) and _point_ok(arg[11], arg[4])):
+    if not (point_ok(arg[10], arg[1]) and point_ok(arg[11], arg[4])):
         return BAD_OPERAND
-    if not (_scale_ok(arg[6], arg[7]) and _scale_ok(arg[8], arg[9])):
+    if not (scale_ok(arg[6], arg[7]) and scale_ok(arg[8], arg[9])):
         return BAD_OPERAND
     if table != LUT_SIGMOID and table != LUT_TANH:
         return BAD_OPERAND
-    v = _load(abuf, arg[0], n, arg[1])
+    v = load_elements(abuf, arg[0], n, arg[1])
     for i in range(n):
         t = sat16(rescale(v[i] - arg[10], arg[6], arg[7]))
         q = sigmoid(t) if table == LUT_SIGMOID else tanh(t)
         v[i] = rescale(q, arg[8], arg[9]) + arg[11]
-    _store(abuf, arg[3], arg[4], v, NO_FLOOR)
+    store_elements(abuf, arg[3], arg[4], v, NO_FLOOR)
     return DONE
 
 
@@ -356,13 +271,13 @@ def _execute_lut(arg: Operands, abuf: Bytes) -> int:
 def _cell_ok(arg: Operands, size: int) -> bool:
     """Check the operands of LSTM_CELL."""
     hidden = arg[4]
-    if hidden < 1 or hidden > size or not _span_ok(arg[0], 4 * hidden, INT16, size):
+    if hidden < 1 or hidden > size or not span_ok(arg[0], 4 * hidden, INT16, size):
         return False
-    if not (_span_ok(arg[1], hidden, INT16, size) and _span_ok(arg[2], hidden, INT16, size)):
+    if not (span_ok(arg[1], hidden, INT16, size) and span_ok(arg[2], hidden, INT16, size)):
         return False
-    if not _span_ok(arg[3], hidden, INT8, size) or not 0 <= arg[5] <= 15:
+    if not span_ok(arg[3], hidden, INT8, size) or not 0 <= arg[5] <= 15:
         return False
-    return _scale_ok(arg[6], arg[7]) and _point_ok(arg[8], INT8)
+    return scale_ok(arg[6], arg[7]) and point_ok(arg[8], INT8)
 
 
 @kernel
@@ -371,8 +286,8 @@ def _execute_lstm_cell(arg: Operands, abuf: Bytes) -> int:
     if not _cell_ok(arg, abuf.size):
         return BAD_OPERAND
     hidden, fraction_bits = arg[4], arg[5]
-    gates = _load(abuf, arg[0], 4 * hidden, INT16)
-    c = _load(abuf, arg[1], hidden, INT16)
+    gates = load_elements(abuf, arg[0], 4 * hidden, INT16)
+    c = load_elements(abuf, arg[1], hidden, INT16)
     h = np.empty(hidden, np.int64)
     for u in range(hidden):
         i = sigmoid(gates[u])
@@ -385,8 +300,8 @@ def _execute_lstm_cell(arg: Operands, abuf: Bytes) -> int:
         else:
             t = sat16(rounded_shift(c[u], fraction_bits - 12))
         h[u] = sat8(rescale(o * tanh(t), arg[6], arg[7]) + arg[8])
-    _store(abuf, arg[2], INT16, c, NO_FLOOR)
-    _store(abuf, arg[3], INT8, h, NO_FLOOR)
+    store_elements(abuf, arg[2], INT16, c, NO_FLOOR)
+    store_elements(abuf, arg[3], INT8, h, NO_FLOOR)
     return DONE
 
 
@@ -396,13 +311,13 @@ def _execute_softmax(arg: Operands, abuf: Bytes) -> int:
     src, rows, columns, dst = arg[0], arg[1], arg[2], arg[3]
     if rows < 1 or rows > abuf.size or columns < 1 or columns > MAX_SOFTMAX_COLUMNS:
         return BAD_OPERAND
-    if not _span_ok(src, rows * columns, INT8, abuf.size):
+    if not span_ok(src, rows * columns, INT8, abuf.size):
         return BAD_OPERAND
-    if not _span_ok(dst, rows * columns, INT8, abuf.size) or not _point_ok(arg[8], INT8):
+    if not span_ok(dst, rows * columns, INT8, abuf.size) or not point_ok(arg[8], INT8):
         return BAD_OPERAND
-    if not (_scale_ok(arg[4], arg[5]) and _scale_ok(arg[6], arg[7])):
+    if not (scale_ok(arg[4], arg[5]) and scale_ok(arg[6], arg[7])):
         return BAD_OPERAND
-    v = _load(abuf, src, rows * columns, INT8)
+    v = load_elements(abuf, src, rows * columns, INT8)
     for r in range(rows):
         row = v[r * columns : (r + 1) * columns]
         top = np.int64(-128)
@@ -416,7 +331,7 @@ def _execute_softmax(arg: Operands, abuf: Bytes) -> int:
         for i in range(columns):
             p = min((row[i] * inverse + (1 << (bits + 14))) >> (bits + 15), 32767)
             row[i] = rescale(p, arg[6], arg[7]) + arg[8]
-    _store(abuf, dst, INT8, v, NO_FLOOR)
+    store_elements(abuf, dst, INT8, v, NO_FLOOR)
     return DONE
 
 
@@ -476,11 +391,11 @@ def mac_accumulate(arg: Operands, weights: Weights, abuf: Bytes, accumulators: A
     rows, columns, address, count = arg[1], arg[2], arg[3], arg[4]
     base, acc_stride, clear = arg[6], arg[7], arg[8]
     lanes = accumulators.shape[0]
-    if not _accumulators_ok(base, acc_stride, count, rows, 1, accumulators.shape):
+    if not accumulators_ok(base, acc_stride, count, rows, 1, accumulators.shape):
         return BAD_OPERAND
     if columns < 1 or columns > weights.size or rows > weights.size // columns:
         return BAD_OPERAND
-    if not _rows_ok(address, columns, arg[5], count, INT8, abuf.size, 0):
+    if not rows_ok(address, columns, arg[5], count, INT8, abuf.size, 0):
         return BAD_OPERAND
     x = np.empty(columns, np.int16)
     for m in range(count):
