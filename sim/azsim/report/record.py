@@ -1,0 +1,73 @@
+"""Everything a report may show about one run; made by `azsim.api`, read by the files of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim.config import ChipConfig
+from azsim.counters import Counters
+from azsim.program import Program
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of running the integer reference beside: `exact` of `steps` steps had all outputs and states equal.
+
+    `first_difference`: which step and tensor differed first, empty if none.
+    """
+
+    steps: int
+    exact: int
+    first_difference: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.
+
+    `frame_ms`: audio time of one step, `frame_ms_source` says where it comes from. `calibration` and `input_source` say in words
+    which frames were used. `sqnr_db`: per output, against the float model on the same frames; None where the
+    float model gives no signal or nothing was computed (timing only). `integers`: outputs (steps, *shape) by name, empty when timing only.
+    `wall_seconds`: simulation alone, for the speed line; never written to files that must be reproducible.
+    """
+
+    model: str
+    chip: ChipConfig
+    program: Program
+    counters: Counters
+    frame_ms: float
+    frame_ms_source: str
+    input_source: str
+    calibration: str
+    bits: int
+    sparsity: float
+    timing_only: bool
+    version: str
+    integers: Mapping[str, npt.NDArray[np.integer[Any]]] = field(default_factory=dict)
+    sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
+    verification: Verification | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+
+    @property
+    def cycle_ms(self) -> float:
+        """Milliseconds of one core cycle."""
+        return 1e-3 / self.chip.core.clock_mhz
+
+    def latencies_ms(self) -> npt.NDArray[np.float64]:
+        """Latency of each step: completion minus arrival.
+
+        Step f arrives at f x frame_ms and starts when it has arrived and the step before is complete.
+        """
+        latencies = np.empty(self.counters.frames)
+        free_ms = 0.0
+        for number, cycles in enumerate(self.counters.step_cycles):
+            arrival = number * self.frame_ms
+            free_ms = max(arrival, free_ms) + float(cycles) * self.cycle_ms
+            latencies[number] = free_ms - arrival
+        return latencies
