@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -45,6 +45,12 @@ def code_of(page: Path) -> Iterator[str]:
 def test_there_are_pages() -> None:
     names = {ids(page) for page in PAGES}
     assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"} <= names
+
+
+def test_each_folder_of_tests_has_its_question() -> None:
+    page = (REPOSITORY / "tests" / "README.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in (REPOSITORY / "tests").glob("*/*.py")}
+    assert [name for name in sorted(folders) if f"| `{name}` | " not in page] == []
 
 
 @pytest.fixture(scope="module")
@@ -126,13 +132,14 @@ def command_words(code: str) -> list[str] | None:
 
 def unknown_words(words: list[str]) -> list[str]:
     """Return the words that are neither a command nor an option of azsim."""
-    command: click.Command = root_command()
-    unknown = []
+    command = root_command()
+    unknown: list[str] = []
     for word in words:
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            if word not in command.commands:
+        commands = getattr(command, "commands", None)  # a group has them, a command has not
+        if commands is not None and not word.startswith("-"):
+            if word not in commands:
                 return [word]
-            command = command.commands[word]
+            command = commands[word]
         elif word.startswith("-"):
             known = {option for param in command.params for option in param.opts}
             known |= {option for param in command.params for option in param.secondary_opts}
@@ -140,8 +147,8 @@ def unknown_words(words: list[str]) -> list[str]:
     return unknown
 
 
-def root_command() -> click.Command:
-    """Return azsim's command tree."""
+def root_command() -> Any:
+    """Return azsim's command tree (Typer brings its own copy of click's classes)."""
     import azsim.cli
 
     apps = [value for value in vars(azsim.cli).values() if isinstance(value, typer.Typer)]

@@ -68,8 +68,13 @@ def _element(array: NDArray[np.int64], index: int) -> int:
 
 
 @pytest.mark.small
-@pytest.mark.skipif(not numba.config.BOUNDSCHECK, reason="only where bounds are to be checked")
 def test_bounds_are_checked_where_asked_for() -> None:
-    """numba's cache forgets how code was compiled: an old entry would make the checks a sham."""
-    with pytest.raises(IndexError):
-        _element(np.arange(3), 7)
+    """numba's cache forgets whether bounds were checked: an old entry would make the checks a sham.
+
+    The first call fills the cache in a run without checks, so that a run with checks that shares
+    the cache fails here.
+    """
+    assert _element(np.arange(3), 2) == 2
+    if numba.config.BOUNDSCHECK or numba.config.DISABLE_JIT:
+        with pytest.raises(IndexError):
+            _element(np.arange(3), 7)
