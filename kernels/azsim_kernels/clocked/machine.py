@@ -59,10 +59,13 @@ class ClockedMachine:
         """The accumulators, int32 (lanes, accumulators_per_lane)."""
         return self.storage.accumulators
 
-    def run_step(self, *, max_cycles: int = 10_000_000) -> isa.StepResult:
-        """Run the program once; RuntimeError if it has not ended after `max_cycles`."""
+    def new_step(self) -> Step:
+        """Return a step that has not begun; for looking at the blocks cycle by cycle."""
         semaphores = Semaphores(
             self.semaphore_kinds, self.semaphore_initial, self.params.semaphore_max
         )
-        step = Step(self.params, self.commands, semaphores, self.storage, self.table_slots)
-        return step.run(max_cycles)
+        return Step(self.params, self.commands, semaphores, self.storage, self.table_slots)
+
+    def run_step(self, *, max_cycles: int = 10_000_000) -> isa.StepResult:
+        """Run the program once; RuntimeError if it has not ended after `max_cycles`."""
+        return self.new_step().run(max_cycles)

@@ -67,7 +67,7 @@ class Step:
         """Tick until the run ends; RuntimeError if it has not ended after `max_cycles`."""
         cycle = 0
         while cycle <= max_cycles:
-            ended = self._tick(cycle)
+            ended = self.tick(cycle)
             if ended is not None:
                 return ended
             cycle += 1
@@ -75,7 +75,7 @@ class Step:
             f"clocked model: the run must end within {max_cycles} cycles, it has not"
         )
 
-    def _tick(self, cycle: int) -> isa.StepResult | None:
+    def tick(self, cycle: int) -> isa.StepResult | None:
         """Go through the four phases of `cycle`; return the result if the run ends in it."""
         self.event = False
         failed = self._effects(cycle)
