@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 export PYTHON
 PY := .venv/bin/python
-SETUP_INPUTS := pyproject.toml constraints.txt tools/setup.sh $(wildcard rtl)
+SETUP_INPUTS := pyproject.toml constraints.txt tools/setup.sh $(wildcard rtl/.)
 JOBS ?= auto
 PYTEST := $(PY) -m pytest -q -n $(JOBS) --maxprocesses=4 --dist=loadscope
 # numba's cache does not know whether bounds were checked, so checked code has a cache of its own.

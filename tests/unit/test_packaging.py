@@ -64,10 +64,9 @@ def test_the_wheel_holds_code_chips_examples_and_licence_and_nothing_else(
     assert tops == {"azsim", "azsim_kernels"}
     for folder in ("hw_configs", "examples"):
         inside = {name for name in names if name.startswith(f"azsim/_data/{folder}/")}
-        tracked = subprocess.run(
-            ["git", "ls-files", folder], cwd=repository, capture_output=True, text=True, check=True
-        )
-        missing = {f"azsim/_data/{line}" for line in tracked.stdout.splitlines()} - inside
+        files = (path for path in (repository / folder).rglob("*") if path.is_file())
+        wanted = {path.relative_to(repository) for path in files if "__pycache__" not in str(path)}
+        missing = {f"azsim/_data/{path.as_posix()}" for path in wanted} - inside
         assert not missing
     assert {"azsim/py.typed", "azsim_kernels/py.typed"} <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
