@@ -149,11 +149,9 @@ def unknown_words(words: list[str]) -> list[str]:
 
 def root_command() -> Any:
     """Return azsim's command tree (Typer brings its own copy of click's classes)."""
-    import azsim.cli
+    from azsim.cli.app import app
 
-    apps = [value for value in vars(azsim.cli).values() if isinstance(value, typer.Typer)]
-    assert len(apps) == 1, "azsim.cli must hold the one Typer app"
-    return typer.main.get_command(apps[0])
+    return typer.main.get_command(app)
 
 
 def test_a_wrong_command_or_option_would_be_noticed() -> None:
