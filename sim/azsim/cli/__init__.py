@@ -1,0 +1,45 @@
+"""The `azsim` command: the only place that prints, catches `AzsimError` and sets exit codes.
+
+0: done; 1: a check the user asked for did not hold; 2: something the user must mend, said in one line; 130: Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from azsim.errors import AzsimError
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Run one command line; return its exit code. Errors of the user are printed in one line."""
+    import click
+
+    from azsim.cli.app import app
+
+    try:
+        result = app(arguments, prog_name="azsim", standalone_mode=False)
+    except AzsimError as error:
+        return _fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        print("azsim: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `azsim disasm ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _fail(text: str) -> int:
+    print(f"azsim: {' '.join(text.split())}", file=sys.stderr)
+    return 2

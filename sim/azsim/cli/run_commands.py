@@ -1,0 +1,118 @@
+"""`azsim run` and `azsim demo`: simulate a model over audio frames."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from azsim._resources import data_folder
+from azsim.api import run as run_model
+from azsim.cli.options import (
+    BitsOption,
+    CalibrateOption,
+    ChipOption,
+    FramesOption,
+    InputOption,
+    ModelArgument,
+    SetOption,
+    SparsityOption,
+)
+from azsim.cli.progress import progress_bars
+from azsim.report.console import print_summary
+from azsim.report.files import check_out
+from azsim.report.record import RunRecord
+from azsim.zoo import build_zoo, save_onnx
+
+DEMO_NET, DEMO_PART, DEMO_BITS, DEMO_SPARSITY, DEMO_SEED = "rnnt_alexa_l", "encoder", 5, 0.5, 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the run commands to `app`."""
+    app.command("run")(run)
+    app.command("demo")(demo)
+
+
+def run(
+    model: ModelArgument,
+    input: InputOption,
+    chip: ChipOption = "az1",
+    overrides: SetOption = None,
+    frames: FramesOption = None,
+    bits: BitsOption = 8,
+    sparsity: SparsityOption = 0.0,
+    calibrate: CalibrateOption = None,
+    frame_ms: Annotated[
+        float | None,
+        typer.Option(help="Audio time of one step; else the model's azsim.frame_ms, else 30."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for reports, outputs, figures.")
+    ] = None,
+    timing_only: Annotated[
+        bool, typer.Option("--timing-only", help="Count cycles, compute no outputs.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare with the integer reference, bit for bit.")
+    ] = False,
+) -> int:
+    """Simulate a model on a chip: cycles, bandwidth, latency, outputs."""
+    if out is not None:
+        check_out(out)
+    with progress_bars() as progress:
+        record = run_model(
+            model,
+            input=input,
+            chip=chip,
+            overrides=overrides or (),
+            frames=frames,
+            bits=bits,
+            sparsity=sparsity,
+            calibrate=calibrate,
+            frame_ms=frame_ms,
+            timing_only=timing_only,
+            verify=verify,
+            out=out,
+            progress=progress,
+        )
+    return _show(record, out)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for reports, outputs, figures.")
+    ] = Path("runs/demo"),
+    frames: FramesOption = None,
+) -> int:
+    """A spoken command through a five-layer LSTM encoder on az1, checked bit for bit."""
+    check_out(out)
+    wav = data_folder("examples") / "speech_command" / "set_timer.wav"
+    with progress_bars() as progress, tempfile.TemporaryDirectory(prefix="azsim-demo-") as folder:
+        progress("building the model", 0, 1)
+        model = Path(folder) / f"{DEMO_NET}_{DEMO_PART}.onnx"
+        save_onnx(build_zoo(DEMO_NET, DEMO_PART, DEMO_BITS, DEMO_SPARSITY, DEMO_SEED), model)
+        progress("building the model", 1, 1)
+        record = run_model(
+            model,
+            input=wav,
+            chip="az1",
+            frames=frames,
+            bits=DEMO_BITS,
+            sparsity=DEMO_SPARSITY,
+            verify=True,
+            out=out,
+            progress=progress,
+        )
+    return _show(record, out)
+
+
+def _show(record: RunRecord, out: Path | None) -> int:
+    console = Console()
+    print_summary(record, console)
+    if out is not None:
+        console.print(f"written: {out}", soft_wrap=True)
+    check = record.verification
+    return 1 if check is not None and check.exact != check.steps else 0
