@@ -42,7 +42,9 @@ def _writable_cache_root() -> Path:
     return Path(tempfile.mkdtemp(prefix="azsim-kernels-"))
 
 
-numba.config.CACHE_DIR = str(_writable_cache_root() / sources_hash())
+# Code compiled with bounds checks must not be taken for code without: numba's own key leaves that out.
+_checked = "-bounds" if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else ""
+numba.config.CACHE_DIR = str(_writable_cache_root() / f"{sources_hash()}{_checked}")
 
 
 def kernel(function: F) -> F:

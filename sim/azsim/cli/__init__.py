@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from azsim.errors import AzsimError
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 
 def main() -> None:
@@ -18,7 +22,8 @@ def main() -> None:
 
 def run_command_line(arguments: list[str]) -> int:
     """Run one command line; return its exit code. Errors of the user are printed in one line."""
-    import click
+    import typer
+    from typer.exceptions import TyperException
 
     from azsim.cli.app import app
 
@@ -26,18 +31,23 @@ def run_command_line(arguments: list[str]) -> int:
         result = app(arguments, prog_name="azsim", standalone_mode=False)
     except AzsimError as error:
         return _fail(str(error))
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        return _fail(error.format_message())
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
         print("azsim: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `azsim disasm ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _usage(error: TyperException) -> int:
+    """Wrong words on the command line: one line, or the help if there were none."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    return _fail(error.format_message())
 
 
 def _fail(text: str) -> int:
