@@ -8,6 +8,7 @@ device would use a running mean; the recording is known here).
 
 from __future__ import annotations
 
+import struct
 import wave
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def read_wav(path: Path) -> Float32Array:
                 raise ModelError(
                     f"must hold {file.getnframes()} samples as its header says, not {len(raw) // 2}"
                 )
-    except (wave.Error, EOFError) as error:
+    # RuntimeError: wave's reader of chunks, sent beyond the end by a damaged length
+    except (wave.Error, EOFError, RuntimeError, struct.error) as error:
         reason = str(error) or "it is cut short"
         raise ModelError(f"must be a PCM .wav file: {reason}") from None
     except OSError as error:

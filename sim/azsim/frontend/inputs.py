@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import lzma
+import re
 import stat
 import struct
 import zipfile
@@ -15,7 +17,6 @@ from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy_format
 
 from azsim.errors import ModelError
 from azsim.frontend.audio import HOP_MS, MEL_BANKS, WINDOW_MS, log_mel, read_wav, stack_frames
@@ -27,6 +28,7 @@ Array = npt.NDArray[np.generic]
 
 FRAME_PROPERTY = "azsim.frame_ms"
 MAX_INPUT_ELEMENTS = 1 << 28  # of one input over all steps: 1 GiB as float32
+_MAX_HEADER_CHARACTERS = 1000
 _READ_BYTES = 1 << 20
 # what zipfile and the unpackers behind it raise on damaged archives
 _DAMAGE = (
@@ -203,24 +205,42 @@ class _Header:
     dtype: np.dtype[np.generic]
 
 
+def _parse_header(file: IO[bytes]) -> tuple[str, bool, tuple[int, ...]]:
+    """Return (element type, Fortran order, shape) of a .npy file; raises ValueError if damaged.
+
+    Only version 1.0 is taken, which numpy writes for plain arrays; a later one may state a header
+    of 4 GiB. numpy's own parser also takes what Python 2 wrote and fails in many ways.
+    """
+    start = file.read(10)
+    if len(start) < 10 or start[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError("not version 1.0")
+    text = file.read(int.from_bytes(start[8:], "little")).decode("latin1")
+    if len(text) > _MAX_HEADER_CHARACTERS:
+        raise ValueError("header too long")
+    found = ast.literal_eval(text.strip())
+    if not isinstance(found, dict) or set(found) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("not a header")
+    shape = found["shape"]
+    if not isinstance(shape, tuple) or any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError("not a shape")
+    return str(found["descr"]), bool(found["fortran_order"]), shape
+
+
 def _read_header(file: IO[bytes], value: Value) -> _Header:
     """Return what the array's header says, checked against the graph input; `file` is then at the
     first element."""
     what = f"array {quoted(value.name)}"
     try:
-        # version 1.0 only: its header is at most 64 KiB long, a later one may unpack to 4 GiB
-        if npy_format.read_magic(file) != (1, 0):
-            raise ValueError("version")
-        shape, fortran, dtype = npy_format.read_array_header_1_0(file, max_header_size=10000)
+        kind, fortran, shape = _parse_header(file)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ModelError(f"{what} must be a sound .npy array of version 1.0") from None
-    kinds = "iu" if value.is_index else "f"
-    if dtype.kind not in kinds or dtype.hasobject or dtype.itemsize > 8:
+    pattern = "[<>|=]?[iu][1248]" if value.is_index else "[<>|=]?f[248]"
+    if not re.fullmatch(pattern, kind):
         wanted = "integer" if value.is_index else "float32 (or float16, float64)"
-        raise ModelError(f"{what} must be {wanted}, not {dtype}")
+        raise ModelError(f"{what} must be {wanted}, not {quoted(kind)}")
     if fortran and len(shape) > 1:
         raise ModelError(f"{what} must be stored in C order, not in Fortran order")
-    return _Header(_count_steps(what, shape, value.shape), dtype)
+    return _Header(_count_steps(what, shape, value.shape), np.dtype(kind))
 
 
 def _count_steps(what: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> int:

@@ -119,7 +119,7 @@ def _value(attribute: onnx.AttributeProto) -> AttributeValue:
 def _check_count(what: str, count: int, least: int, most: int) -> None:
     if not least <= count <= most:
         limits = f"{least}" if least == most else f"{least} to {most}"
-        raise ModelError(f"must have {limits} {what}, not {count}")
+        raise ModelError(f"number of {what} must be {limits}, not {count}")
 
 
 def checked_attributes(proto: onnx.NodeProto, opset: int) -> dict[str, AttributeValue]:
