@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiled import compile_file, integer_steps, reference_outputs, run_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from levels.compiled import compile_file, integer_steps, reference_outputs, run_machine
-from unit.onnx_models import ModelMaker, lstm_tensors
-from unit.test_floats_against_onnxruntime import RandomNet, random_nets
+from onnx_models import ModelMaker, lstm_tensors
+from random_nets import RandomNet, random_nets
 
 from azsim.compiler import CompressionPlan
 from azsim.config import load_chip
@@ -91,9 +91,12 @@ def test_states_that_pass_old_values_on(tmp_path: Path) -> None:
     maker.node("Add", ["q", "d1"], ["z"])
     maker.output("y")
     maker.output("z")
-    for name in ("new", "p2"):
+    maker.node("Identity", ["d1"], ["d1_old"])
+    maker.node("Identity", ["q"], ["q_old"])
+    for name in ("new", "p2", "d1_old", "q_old"):
         maker.output(name)
-    maker.metadata["azsim.state"] = json.dumps({"d1": "new", "d2": "d1", "p": "q", "q": "p2"})
+    pairs = {"d1": "new", "d2": "d1_old", "p": "q_old", "q": "p2"}
+    maker.metadata["azsim.state"] = json.dumps(pairs)
     rng = np.random.default_rng(4)
     feeds = {"x": rng.normal(size=(6, 1, 5)).astype(np.float32)}
     check(maker.save(tmp_path), feeds, (), 8)
