@@ -53,11 +53,7 @@ class DecoderBench:
         A command whose cycle has come starts when the decoder is free.
         """
         port_bytes = self.params.port_bits // 8
-        words = [
-            StreamTile(k, data)
-            for k, data in enumerate(tiles)
-            for _ in range(-(-data.size // port_bytes))
-        ]
+        words = [StreamTile(data) for data in tiles for _ in range(-(-data.size // port_bytes))]
         starts = sorted(commands.items())
         arrived = 0
         counts = self.decoder.counters.by_name
@@ -163,10 +159,25 @@ def test_the_next_tile_enters_after_the_last_beat() -> None:
     assert (bench.accepted, bench.fired, bench.freed) == ([0, 2], [1, 5], [5, 9])
 
 
+def test_the_unused_bits_of_a_tile_do_not_count_for_the_next() -> None:
+    # One 3-bit weight: 64 + 4 x 64 + 3 bits in 6 words, 61 bits are not used.
+    data = tile_bytes(np.eye(1, 256) * 3)
+    assert data.size == 6 * 8
+    bench = DecoderBench()
+    bench.run([data, data], {0: TILE, 1: TILE})
+    # First beat with 256 bits at 4; the header and three mask beats by 7; the tile is complete
+    # before 6, so that the last mask beat and the value follow at 8 and 9.
+    assert bench.accepted[:6] == [0, 1, 2, 3, 4, 5]
+    assert bench.fired[:6] == [4, 5, 6, 7, 8, 9]
+    # The second enters from 10 on; its command starts at 9 + 1 + 3 and has 192 bits then.
+    assert bench.accepted[6:] == [10, 11, 12, 13, 14, 15]
+    assert bench.fired[6:] == [14, 15, 16, 17, 18, 19]
+
+
 def test_a_credit_comes_back_in_the_cycle_after_the_word() -> None:
     fifo = StreamFifo(4)
     fifo.credits -= 1
-    fifo.push(StreamTile(0, EMPTY_TILE), 1)
+    fifo.push(StreamTile(EMPTY_TILE), 1)
     fifo.pop()
     assert fifo.credits == 3
     fifo.give_back()

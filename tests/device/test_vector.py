@@ -45,6 +45,9 @@ def run(opcode: int, arg: list[int], **fields: object) -> tuple[int, int, int, i
         (isa.ADD, [0, I8, 8, I8, 16, I8, 8, 1, 1, 0, 0, 0, 0, 0, 8], 2, 8, 0),
         # b repeats 3 elements: beat 1 reads from b[4 mod 3 = 1] = 33, bank 0, as a does.
         (isa.ADD, [0, I8, 32, I8, 16, I8, 8, 1, 1, 0, 0, 0, 0, 0, 3], 2, 8, 2),
+        # b[0], b[4 mod 3], b[8 mod 3] at 28 to 30 (bank 3); a 0, 4, 8 (0, 0, 1); dst 40, 44, 48
+        # (1, 1, 2).
+        (isa.ADD, [0, I8, 28, I8, 40, I8, 12, 1, 1, 0, 0, 0, 0, 0, 3], 3, 12, 0),
         # int16 b of period 5 at 28: b[0] = 28 (bank 3), b[4] = 36 (bank 0); a 32, 36 (bank 0).
         (isa.MUL, [32, I8, 28, I16, 8, I8, 8, M, 0, S, 0, 0, 0, 0, 5], 2, 8, 1),
         (isa.LUT, [0, I16, 5, 24, I8, 0, M, S, M, S, 0, 0], 2, 5, 0),  # 0, 8 and 24, 28
@@ -88,6 +91,13 @@ def rescale_arg(columns: int, flags: int) -> list[int]:
 def test_rescale(columns: int, flags: int, beats: int, conflicts: int) -> None:
     arg = rescale_arg(columns, flags)
     assert run(isa.RESCALE, arg) == (5 + beats + conflicts, beats, 6 * columns, conflicts)
+
+
+def test_each_stream_of_rescale_moves_on() -> None:
+    # Parameters at 36. Beat 0: 36 (bank 0), 60 (3), 84 (2), dst 96 (0): +1. Beat 1: 52 (2),
+    # 76 (1), 88 (3), 100 (0): none.
+    arg = [6, 0, 1, 0, 36, 96, 8, I8, 0, 0, 0, 0]
+    assert run(isa.RESCALE, arg) == (5 + 2 + 1, 2, 6, 1)
 
 
 def test_two_ports_take_two_accesses_per_bank() -> None:

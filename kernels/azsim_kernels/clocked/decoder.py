@@ -30,8 +30,7 @@ RAW_BEAT_BITS = 128  # 16 raw weights
 class WeightDecoder(Engine):
     """Accepts at most one port word and fires at most one beat per cycle.
 
-    `tile_number` counts the tiles whose last beat has fired: the window takes words of that tile
-    only.
+    The words come in the order of the tiles; the window holds words of one tile at a time.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class WeightDecoder(Engine):
         self.slots = slots
         self.fifo = fifo
         self.counters = counters
-        self.tile_number = 0
         self.tile: StreamTile | None = None  # known from its first accepted word on
         self.fill = 0
         self.remaining_bits = 0
@@ -113,10 +111,10 @@ class WeightDecoder(Engine):
         return self.fill >= FIRE_BITS or self.remaining_bits == 0
 
     def _may_accept(self) -> bool:
-        if not self.fifo.words or self.fifo.words[0].number != self.tile_number:
+        if not self.fifo.words:
             return False
         if self.tile is not None and self.remaining_bits == 0:
-            return False
+            return False  # the next word is of the next tile
         return self.fill + self.params.port_bits <= WINDOW_BITS
 
     def _fire(self) -> None:
@@ -138,7 +136,6 @@ class WeightDecoder(Engine):
     def _end_tile(self) -> None:
         """After the last beat the window is emptied for the next tile; the pipeline drains."""
         self.tile = None
-        self.tile_number += 1
         self.fill = 0
         self.last_beat_fired = True
         self.drain_cycles = self.params.decoder_pipeline_cycles

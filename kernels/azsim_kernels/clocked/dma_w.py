@@ -41,7 +41,6 @@ class DmaWChannel(Engine):
         self.requests: deque[Request] = deque()
         self.in_flight: deque[Burst] = deque()
         self.tile: StreamTile | None = None
-        self.tiles = 0
         self.from_store = False
         self.done_bytes = 0  # of the tile, requested so far
         self.last_visible = 0
@@ -57,8 +56,7 @@ class DmaWChannel(Engine):
         memory = self.storage.store if self.from_store else self.storage.dram
         if not inside(address, size, memory):
             return BAD_OPERAND
-        self.tile = StreamTile(self.tiles, memory[address : address + size].copy())
-        self.tiles += 1
+        self.tile = StreamTile(memory[address : address + size].copy())
         self.done_bytes = 0
         self.requests.extend(cut_requests(address, size, self.params.dma_w_burst_bytes))
         return None

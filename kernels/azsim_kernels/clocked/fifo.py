@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 
 class StreamTile(NamedTuple):
-    """The k-th tile of a channel: the bytes its FETCH moves."""
+    """The bytes that one FETCH moves."""
 
-    number: int
     bytes: NDArray[np.uint8]
 
 
