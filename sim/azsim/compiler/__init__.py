@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azsim.compiler.batch import batch_graph
 from azsim.compiler.compress import compress_graph, verify_streams
 from azsim.compiler.emit import emit_program
 from azsim.compiler.fuse import fuse_graph
@@ -84,6 +85,7 @@ __all__ = [
     "CompressionPlan",
     "RangeRecorder",
     "Ranges",
+    "batch_graph",
     "compile_graph",
     "lower_integers",
     "program_limits",
