@@ -290,10 +290,10 @@ def _execute_lstm_cell(arg: Operands, abuf: Bytes) -> int:
     c = load_elements(abuf, arg[1], hidden, INT16)
     h = np.empty(hidden, np.int64)
     for u in range(hidden):
-        i = sigmoid(gates[u])
-        o = sigmoid(gates[hidden + u])
-        f = sigmoid(gates[2 * hidden + u])
-        g = tanh(gates[3 * hidden + u])
+        i = sigmoid(int(gates[u]))
+        o = sigmoid(int(gates[hidden + u]))
+        f = sigmoid(int(gates[2 * hidden + u]))
+        g = tanh(int(gates[3 * hidden + u]))
         c[u] = sat16(rounded_shift(f * c[u], 15) + rounded_shift(i * g, 30 - fraction_bits))
         if fraction_bits <= 12:
             t = sat16(c[u] << (12 - fraction_bits))

@@ -51,7 +51,7 @@ def cell_graph(fraction_bits: int) -> IntegerGraph:
 
 
 @pytest.mark.parametrize(
-    ("fraction_bits", "c_floor_db", "h_floor_db"), [(12, 50, 38), (13, 50, 38), (9, 34, 34)]
+    ("fraction_bits", "c_floor_db", "h_floor_db"), [(12, 70, 40), (13, 75, 40), (9, 52, 40)]
 )
 def test_signal_to_noise_over_many_steps(fraction_bits, c_floor_db, h_floor_db):
     rng = np.random.default_rng(11)
