@@ -1,0 +1,140 @@
+"""A program on a chip: inputs by name in, outputs by name out, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from azsim.config import ChipConfig
+from azsim.engine.fast_machine import DEFAULT_MAX_CYCLES, FastMachine
+from azsim.engine.params import machine_params
+from azsim.engine.trouble import explain
+from azsim.errors import ModelError, SimulationError
+from azsim.program import Port, Program
+from azsim_kernels import isa
+
+Array = npt.NDArray[np.integer[Any]]
+Bytes = npt.NDArray[np.uint8]
+
+
+class Machine:
+    """The modelled chip with `program` in its memories; states live on from step to step.
+
+    `timing_only`: no outputs, the same cycles (on chips that skip zero activations the results
+    are computed all the same, since times depend on them).
+
+    Raises:
+        SimulationError: the program is compiled for another chip, or a command is unknown.
+    """
+
+    def __init__(self, program: Program, chip: ChipConfig, timing_only: bool = False) -> None:
+        if program.config_hash != chip.config_hash():
+            raise SimulationError(
+                f"program '{program.name}': must run on the chip it was compiled for "
+                f"({program.chip}, {program.config_hash}), not {chip.name}, {chip.config_hash()}"
+            )
+        self._program, self._timing_only = program, timing_only
+        dram = np.zeros(max(program.dram_bytes, len(program.dram)), np.uint8)
+        dram[: len(program.dram)] = program.dram
+        self._fast = FastMachine(
+            machine_params(chip),
+            program.commands,
+            program.semaphore_kinds,
+            program.semaphore_initial,
+            dram=dram,
+            store=np.array(program.store, np.uint8),
+            abuf=np.zeros(chip.abuf.capacity_kb * 1024, np.uint8),
+            timing_only=timing_only,
+        )
+
+    def step(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], isa.StepResult]:
+        """Run the program once on `inputs` (integers of the ports' shapes); return the outputs by
+        name (none when timing only) and what was counted.
+
+        Raises:
+            ModelError: an input is missing, unknown, of another shape, or out of range.
+            SimulationError: a deadlock, an overflow or a command that failed, in one line.
+        """
+        self._put_inputs(inputs)
+        try:
+            result = self._fast.run_step(max_cycles=DEFAULT_MAX_CYCLES)
+        except RuntimeError as error:
+            raise SimulationError(f"program '{self._program.name}': {error}") from error
+        if result.status != isa.DONE:
+            raise SimulationError(explain(self._program, result))
+        outputs = {} if self._timing_only else {p.name: self._get(p) for p in self._program.outputs}
+        return outputs, result
+
+    def write_dram(self, address: int, data: Bytes) -> None:
+        """Write bytes to the modelled DRAM; weights decoded from there are decoded anew.
+
+        Raises:
+            SimulationError: the range is not inside the program's DRAM.
+        """
+        self._fast.write_dram(address, np.ascontiguousarray(data, np.uint8))
+
+    def read_dram(self, address: int, size: int) -> Bytes:
+        """Return a copy of `size` bytes of the modelled DRAM from `address` on.
+
+        Raises:
+            SimulationError: the range is not inside the program's DRAM.
+        """
+        return _read("DRAM", self._fast.dram, address, size)
+
+    def read_abuf(self, address: int, size: int) -> Bytes:
+        """Return a copy of `size` bytes of the activation buffer from `address` on.
+
+        Raises:
+            SimulationError: the range is not inside the activation buffer.
+        """
+        return _read("ABUF", self._fast.abuf, address, size)
+
+    @property
+    def visited_cycles(self) -> int:
+        """Cycles the engine has looked at, over all steps."""
+        return self._fast.visited_cycles
+
+    def _put_inputs(self, inputs: Mapping[str, Array]) -> None:
+        names = [port.name for port in self._program.inputs]
+        if sorted(inputs) != sorted(names):
+            raise ModelError(
+                f"program '{self._program.name}': inputs must be {', '.join(names) or 'none'}, "
+                f"not {', '.join(inputs) or 'none'}"
+            )
+        for port in self._program.inputs:
+            raw = _port_integers(port, np.asarray(inputs[port.name]))
+            self._fast.write_dram(port.address, raw.reshape(-1).view(np.uint8))
+
+    def _get(self, port: Port) -> Array:
+        raw = _read("DRAM", self._fast.dram, port.address, port.bytes)
+        return raw.view(port.element).reshape(port.shape)
+
+
+def _read(name: str, memory: Bytes, address: int, size: int) -> Bytes:
+    if address < 0 or size < 0 or address + size > memory.size:
+        raise SimulationError(
+            f"{name} read of {size} bytes at {address}: must be inside 0..{memory.size - 1}"
+        )
+    return memory[address : address + size].copy()
+
+
+def _port_integers(port: Port, array: Array) -> Array:
+    """Return `array` as the port's integers, checked."""
+    if array.shape != port.shape or not np.issubdtype(array.dtype, np.integer):
+        raise ModelError(
+            f"input '{port.name}': must be integers of shape {port.shape}, "
+            f"not {array.dtype} of shape {array.shape}"
+        )
+    limits = np.iinfo(port.element)
+    low, high = int(limits.min), int(limits.max)
+    if port.index_rows > 0:
+        low, high = 0, port.index_rows - 1
+    smallest, largest = int(array.min()), int(array.max())
+    if smallest < low or largest > high:
+        raise ModelError(
+            f"input '{port.name}': must be in {low}..{high}, not {smallest}..{largest}"
+        )
+    return np.ascontiguousarray(array, port.element)

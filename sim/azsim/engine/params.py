@@ -1,0 +1,54 @@
+"""The chip file as the integers that timing depends on."""
+
+from __future__ import annotations
+
+from azsim.config import ChipConfig
+from azsim_kernels import isa
+
+_SKIP = ("none", "weight", "activation", "both")  # in the order of isa.SKIP_NONE and on
+
+
+def machine_params(chip: ChipConfig) -> isa.MachineParams:
+    """Return the kernels' view of `chip`."""
+    simple, mac = chip.memory.simple, chip.mac_array
+    operations = [chip.vector.ops[name] for name in isa.VECTOR_CLASSES]
+    widths = range(1, 9)
+    products = tuple(mac.products_per_cycle(bits) // mac.macs_per_lane for bits in widths)
+    return isa.MachineParams(
+        units=chip.decoder.units,
+        queue_depth=chip.sequencer.queue_depth,
+        semaphore_max=chip.sequencer.semaphore_max,
+        memory_bytes=simple.bytes,
+        memory_per_cycles=simple.per_cycles,
+        memory_latency_cycles=simple.latency_cycles,
+        access_bytes=chip.memory.access_bytes,
+        dma_w_burst_bytes=chip.dma_w.burst_bytes,
+        dma_w_outstanding=chip.dma_w.outstanding_bursts,
+        dma_a_burst_bytes=chip.dma_a.burst_bytes,
+        dma_a_outstanding=chip.dma_a.outstanding_bursts,
+        store_bytes_per_cycle=chip.weight_store.bytes_per_cycle,
+        store_latency_cycles=chip.weight_store.latency_cycles,
+        port_bits=chip.decoder.port_bits,
+        fifo_words=chip.decoder.stream_fifo_words,
+        decoder_pipeline_cycles=chip.decoder.pipeline_cycles,
+        tile_slots=chip.wbuf.tile_slots,
+        slot_weights=chip.wbuf.slot_weights,
+        lanes=mac.lanes,
+        macs_per_lane=mac.macs_per_lane,
+        item_columns=mac.item_columns,
+        item_rows_per_lane=mac.item_rows_per_lane,
+        lane_queue=mac.lane_queue,
+        queue_turnaround_cycles=mac.queue_turnaround_cycles,
+        broadcast_interval_cycles=mac.broadcast_interval_cycles,
+        min_item_cycles=mac.min_item_cycles,
+        fill_cycles=mac.fill_cycles,
+        skip=_SKIP.index(mac.skip),
+        accumulators_per_lane=mac.accumulators_per_lane,
+        products_per_mac=products,  # type: ignore[arg-type]  # eight, by the range above
+        vector_lanes=chip.vector.lanes,
+        vector_latency_cycles=tuple(op.latency_cycles for op in operations),  # type: ignore[arg-type]
+        vector_interval_cycles=tuple(op.interval_cycles for op in operations),  # type: ignore[arg-type]
+        abuf_banks=chip.abuf.banks,
+        abuf_bank_bytes=chip.abuf.bank_bytes,
+        abuf_ports_per_bank=chip.abuf.ports_per_bank,
+    )
