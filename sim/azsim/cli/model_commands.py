@@ -17,6 +17,7 @@ from azsim.cli.options import (
     ModelArgument,
     SetOption,
     SparsityOption,
+    check_out_file,
 )
 from azsim.cli.progress import progress_bars
 from azsim.compiler import CompressionPlan
@@ -24,7 +25,6 @@ from azsim.config import load_chip
 from azsim.errors import ConfigError
 from azsim.frontend import support_table
 from azsim.program import disassemble, load_program, save_program
-from azsim.report.files import check_out_file
 from azsim.zoo import build_zoo, save_onnx, zoo_table
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from azsim.errors import ConfigError
 
 ModelArgument = Annotated[Path, typer.Argument(help="Model, float ONNX.")]
 InputOption = Annotated[
@@ -27,3 +30,18 @@ CalibrateOption = Annotated[
     Path | None,
     typer.Option("--calibrate", help="Frames that set activation scales; default: the input."),
 ]
+
+
+def check_out_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before a long computation.
+
+    Raises:
+        ConfigError: the folder is missing or not writable, or the path is a folder.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: must be a file, not a folder")
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: folder {folder} must exist")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{path}: folder {folder} must be writable")
