@@ -174,6 +174,14 @@ def test_the_unused_bits_of_a_tile_do_not_count_for_the_next() -> None:
     assert bench.fired[6:] == [14, 15, 16, 17, 18, 19]
 
 
+def test_the_unused_bits_of_a_tile_take_no_room_from_the_next() -> None:
+    data = tile_bytes(np.eye(1, 256) * 3)  # last beat at 9, as above
+    bench = DecoderBench()
+    bench.run([data, RAW_TILE], {0: TILE}, cycles=40)
+    # The window takes eight words of a tile whose command does not come.
+    assert bench.accepted[6:] == list(range(10, 18))
+
+
 def test_a_credit_comes_back_in_the_cycle_after_the_word() -> None:
     fifo = StreamFifo(4)
     fifo.credits -= 1

@@ -49,20 +49,21 @@ def test_credits_hold_a_request_back() -> None:
     assert stalls(result, "dma_w0") == {"waiting": 1, "busy": 42, "blocked": 1}
 
 
-def issue_all(address: int, size: int, params: isa.MachineParams) -> list[int]:
-    """Return the port words that each request of a FETCH completes."""
+def words_of_requests(fetches: list[tuple[int, int]], params: isa.MachineParams) -> list[int]:
+    """Return the port words each request of FETCHes (address, bytes) of one channel completes."""
     fifo = StreamFifo(params.fifo_words)
     memory = np.zeros(4096, np.uint8)
     empty = np.zeros((0, 0), np.int8)
     storage = Storage(memory, memory, memory, empty, empty.astype(np.int32))
     channel = DmaWChannel(params, storage, fifo)
-    arg = (address, size, FROM_DRAM) + (0,) * 13
-    assert channel.begin(Command(0, 0, isa.FETCH, (), (), arg), 0) is None
     words = []
-    while channel.requests:
-        words.append(channel.next_words())
-        assert channel.may_issue()
-        channel.issue(0, 9)
+    for address, size in fetches:
+        arg = (address, size, FROM_DRAM) + (0,) * 13
+        assert channel.begin(Command(0, 0, isa.FETCH, (), (), arg), 0) is None
+        while channel.requests:
+            words.append(channel.next_words())
+            assert channel.may_issue()
+            channel.issue(0, 9)
     assert fifo.credits == params.fifo_words - sum(words)
     return words
 
@@ -82,7 +83,14 @@ def issue_all(address: int, size: int, params: isa.MachineParams) -> list[int]:
 def test_words_that_a_burst_completes(
     address: int, size: int, port_bits: int, words: list[int]
 ) -> None:
-    assert issue_all(address, size, CHIP._replace(port_bits=port_bits)) == words
+    params = CHIP._replace(port_bits=port_bits)
+    assert words_of_requests([(address, size)], params) == words
+
+
+def test_each_tile_begins_a_word() -> None:
+    # Half a word of 16 bytes for the first tile; the second begins a word of its own.
+    params = CHIP._replace(port_bits=128)
+    assert words_of_requests([(0, 8), (8, 24)], params) == [1, 0, 2]
 
 
 def test_channels_take_turns() -> None:

@@ -106,6 +106,15 @@ def test_the_lower_engine_takes_first() -> None:
     assert (result.start[fetch], result.start[load]) == (7, 13)
 
 
+@pytest.mark.parametrize(("second", "status"), [(1, isa.DONE), (2, isa.DEADLOCK)])
+def test_taking_leaves_the_rest(second: int, status: int) -> None:
+    bench = Bench()
+    three = bench.semaphore(initial=3)
+    bench.copy(waits=[(three, 2)])
+    bench.copy(waits=[(three, second)])
+    assert bench.run().status == status
+
+
 def test_initial_counts_are_there_at_the_start() -> None:
     bench = Bench()
     space = bench.semaphore(isa.SPACE, 1)

@@ -56,9 +56,14 @@ def run(opcode: int, arg: list[int], **fields: object) -> tuple[int, int, int, i
         # hidden 8: gates 0, 16, 32, 48 (0, 2, 0, 2), c 64 (0), 80 (2), h 104 (1): three, +2;
         # then 8, 24, 40, 56 (1, 3, 1, 3), 72 (1), 88 (3), 108 (1): four in bank 1, +3.
         (isa.LSTM_CELL, [0, 64, 80, 104, 8, 12, M, S, 0], 2, 8, 5),
+        # c_in 120 (3), c_out 80 (2), h 112 (2): four in bank 2; then 128 (0), 88 (3), 116 (2):
+        # three in bank 3.
+        (isa.LSTM_CELL, [0, 120, 80, 112, 8, 12, M, S, 0], 2, 8, 5),
         # Two rows of 6 columns: 0, 4, 6, 10 and 32 + the same; banks 0 0, 0 0, 0 0, 1 1.
         (isa.SOFTMAX, [0, 2, 6, 32, M, S, M, S, 0], 4, 12, 4),
         (isa.SOFTMAX, [0, 2, 6, 40, M, S, M, S, 0], 4, 12, 0),  # one bank further
+        # dst 3, 7, 9, 13: banks 0 0, 0 0, 0 1, 1 1.
+        (isa.SOFTMAX, [0, 2, 6, 3, M, S, M, S, 0], 4, 12, 3),
         # Boxes 2 x 1 x 2 x 5 bytes: 2 beats per row, 4 rows. src rows at 0, 5, 10, 15; dst rows at
         # 64, 96, 80, 112 (strides 16, -, 32, 1): pairs (0,64) (4,68) both bank 0; (5,96) (9,100):
         # 0 0, 1 0; (10,80) (14,84): 1 2, 1 2; (15,112) (19,116): 1 2, 2 2.
@@ -98,6 +103,9 @@ def test_each_stream_of_rescale_moves_on() -> None:
     # 76 (1), 88 (3), 100 (0): none.
     arg = [6, 0, 1, 0, 36, 96, 8, I8, 0, 0, 0, 0]
     assert run(isa.RESCALE, arg) == (5 + 2 + 1, 2, 6, 1)
+    # int32: beat 1 writes to 112 (2) as it reads from 52 (2).
+    arg = [6, 0, 1, 0, 36, 96, 24, I32, 0, 0, 0, 0]
+    assert run(isa.RESCALE, arg) == (5 + 2 + 2, 2, 6, 2)
 
 
 def test_two_ports_take_two_accesses_per_bank() -> None:
