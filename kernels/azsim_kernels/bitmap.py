@@ -88,7 +88,7 @@ def _pack_dense(weights: NDArray[np.int8], width: int, out: NDArray[np.uint64]) 
 
 
 @kernel
-def _group_mask(group: NDArray[np.int8], quarter: int) -> np.uint64:
+def group_mask(group: NDArray[np.int8], quarter: int) -> np.uint64:
     """Return bit i = 1 where weight 64*quarter + i of the group is not zero."""
     mask = np.uint64(0)
     for i in range(WORD_BITS):
@@ -108,7 +108,7 @@ def _pack_raw(weights: NDArray[np.int8], width: int, out: NDArray[np.uint64]) ->
         group = weights[start : start + GROUP_WEIGHTS]
         for quarter in range(GROUP_WEIGHTS // WORD_BITS):
             index, fill, acc = put_bits(
-                out, index, fill, acc, _group_mask(group, quarter), WORD_BITS
+                out, index, fill, acc, group_mask(group, quarter), WORD_BITS
             )
         for i in range(GROUP_WEIGHTS):
             # a zero adds no bits, so the step needs no branch on the data

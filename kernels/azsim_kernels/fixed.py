@@ -6,6 +6,8 @@ and ends decoding. `beats` receives the bits each beat consumed; of size 0 nothi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +33,8 @@ def peek_bits(words: NDArray[np.uint64], position: int, width: int) -> np.uint64
 
 
 @kernel
-def signed_word(value: np.uint64) -> int:
-    """Return `value` < 2**63 as a signed integer, the type of all positions and counts."""
+def signed_word(value: np.unsignedinteger[Any]) -> int:
+    """Return `value` < 2**63 as int64, the type of all positions and counts."""
     return np.int64(value)  # type: ignore[return-value]
 
 

@@ -23,7 +23,7 @@ from azsim.codec.files import replace_file
 from azsim.codec.geometry import ORDERS, TileGrid
 from azsim.errors import StreamError
 from azsim_kernels.crc import CRC_START, crc32c, crc32c_tile
-from azsim_kernels.decode import tile_length, uses_table
+from azsim_kernels.header import tile_length, uses_table
 from azsim_kernels.tile_errors import BAD_CRC, MEANINGS, NAMES
 from azsim_kernels.tile_format import (
     CRC_SHIFT,

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from azsim.codec.container import PROFILES, Stream, tile_fault
 from azsim.errors import StreamError
 from azsim_kernels.decode import decode_tile
+from azsim_kernels.table_record import load_table
 from azsim_kernels.table_slots import TableSlots, empty_slots
 from azsim_kernels.tensor import decode_matrix
-from azsim_kernels.tile_errors import OK
+from azsim_kernels.tile_errors import MEANINGS, NAMES, OK
 from azsim_kernels.tile_format import GROUP_WEIGHTS
 
 MAX_DECODED_WEIGHTS = 1 << 28
@@ -18,8 +19,13 @@ MAX_DECODED_WEIGHTS = 1 << 28
 
 
 def load_tables(stream: Stream) -> TableSlots:
-    """Return the decoder's slots after all TABLE records of the stream."""
-    return empty_slots()
+    """Return the decoder's slots after all TABLE records; StreamError if one of them is bad."""
+    slots = empty_slots()
+    for table in range(stream.table_count):
+        status = load_table(stream.table_words(table), PROFILES.index(stream.profile), slots)
+        if status != OK:
+            raise StreamError(f"{stream.name}: table {table}: {NAMES[status]} ({MEANINGS[status]})")
+    return slots
 
 
 def decode_tensor(stream: Stream, max_weights: int = MAX_DECODED_WEIGHTS) -> NDArray[np.int8]:
@@ -32,14 +38,11 @@ def decode_tensor(stream: Stream, max_weights: int = MAX_DECODED_WEIGHTS) -> NDA
         raise StreamError(
             f"{stream.name}: must hold at most {max_weights} weights, not {grid.weights}"
         )
-    rows, columns, tile_rows, tile_columns = grid.cut
-    matrix = np.zeros((rows, columns), np.int8)
+    matrix = np.zeros(grid.cut[:2], np.int8)
     status, tile = decode_matrix(
         stream.words,
         stream.offsets,
-        min(rows, tile_rows),
-        min(columns, tile_columns),
-        grid.order == "column",
+        *grid.tiling,
         PROFILES.index(stream.profile),
         load_tables(stream),
         matrix,

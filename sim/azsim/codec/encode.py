@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from azsim.codec.ans import encode_ans
 from azsim.codec.container import PROFILES, Stream
 from azsim.codec.geometry import ORDERS, TileGrid
 from azsim.errors import ConfigError
 from azsim_kernels.bitmap import encode_bitmap_tile
 from azsim_kernels.tensor import encode_bitmap_matrix
-from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_TILE_WEIGHTS, max_tile_words
+from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_TILE_WEIGHTS, SLOTS, max_tile_words
 
 DEFAULT_TILE_WEIGHTS = 16384
 
@@ -24,24 +25,29 @@ def encode_tensor(
     tile: int = DEFAULT_TILE_WEIGHTS,
     tile_shape: tuple[int, int] | None = None,
     tile_order: str = "row",
+    slot: int = 0,
+    prefer_speed: bool = True,
     name: str = "stream",
 ) -> Stream:
     """Encode `weights` (rows, columns) int8 into a stream.
 
-    profile     "bitmap" or "ans"
+    profile     the most a decoder supports, "bitmap" or "ans"; a stream of profile "ans" that
+                needs no table is marked "bitmap"
     tile        weights per tile of the row-major flattened matrix, if `tile_shape` is None
     tile_shape  (rows, columns) of a tile, smaller at the edges
     tile_order  "row" or "column": how the weights inside a shaped tile are numbered
+    slot        table slot 0..3 of profile "ans"
+    prefer_speed  take modes of fewer beats that are nearly as short (profile "ans")
 
     Raises ConfigError for sizes the format does not have.
     """
     _check_weights(weights, name)
     if profile not in PROFILES:
         raise ConfigError(f"{name}: profile must be one of {', '.join(PROFILES)}, not {profile}")
-    if profile == "ans":
-        raise ConfigError(f"{name}: profile ans cannot be encoded yet; profile must be bitmap")
     if tile_order not in ORDERS[:2]:
         raise ConfigError(f"{name}: tile order must be row or column, not {tile_order}")
+    if not 0 <= slot < SLOTS:
+        raise ConfigError(f"{name}: table slot must be 0 to {SLOTS - 1}, not {slot}")
     rows, columns = weights.shape
     grid = TileGrid(rows, columns, 1, tile, "flat")
     if tile_shape is not None:
@@ -49,7 +55,12 @@ def encode_tensor(
     problem = grid.problem()
     if problem:
         raise ConfigError(f"{name}: {problem}")
-    return _encode_bitmap(np.ascontiguousarray(weights), grid, name)
+    matrix = np.ascontiguousarray(weights).reshape(grid.cut[:2])
+    if profile == "bitmap":
+        return _encode_bitmap(matrix, grid, name)
+    words, offsets, table_offsets = encode_ans(matrix, grid, slot, prefer_speed)
+    least = "ans" if table_offsets.size > 1 else "bitmap"
+    return Stream(grid, least, words, offsets, table_offsets, name)
 
 
 def _check_weights(weights: NDArray[np.int8], name: str) -> None:
@@ -60,19 +71,11 @@ def _check_weights(weights: NDArray[np.int8], name: str) -> None:
         )
 
 
-def _encode_bitmap(weights: NDArray[np.int8], grid: TileGrid, name: str) -> Stream:
-    """Encode a checked matrix with profile `bitmap`."""
-    rows, columns, tile_rows, tile_columns = grid.cut
+def _encode_bitmap(matrix: NDArray[np.int8], grid: TileGrid, name: str) -> Stream:
+    """Encode a checked matrix, shaped as `grid.cut`, with profile `bitmap`."""
     out = np.empty(grid.tile_count * max_tile_words(grid.largest_tile_weights), np.uint64)
     offsets = np.zeros(grid.tile_count + 1, np.int64)
-    end = encode_bitmap_matrix(
-        weights.reshape(rows, columns),
-        min(rows, tile_rows),
-        min(columns, tile_columns),
-        grid.order == "column",
-        out,
-        offsets,
-    )
+    end = encode_bitmap_matrix(matrix, *grid.tiling, out, offsets)
     return Stream(grid, "bitmap", out[:end].copy(), offsets, np.zeros(1, np.int64), name)
 
 

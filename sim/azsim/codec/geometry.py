@@ -42,6 +42,12 @@ class TileGrid:
         return self.rows, self.columns, self.tile_rows, self.tile_columns
 
     @property
+    def tiling(self) -> tuple[int, int, bool]:
+        """(tile rows, tile columns, column-major) for kernels, no larger than the matrix."""
+        rows, columns, tile_rows, tile_columns = self.cut
+        return min(rows, tile_rows), min(columns, tile_columns), self.order == "column"
+
+    @property
     def tile_count(self) -> int:
         """Number of tiles."""
         rows, columns, tile_rows, tile_columns = self.cut

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from azsim.codec.container import PROFILES, Stream, tile_fault
 from azsim.codec.decode import decode_tensor, load_tables
-from azsim_kernels.decode import header_field
 from azsim_kernels.decoder_cycles import decode_tile_cycles, tile_beats
+from azsim_kernels.header import header_field
 from azsim_kernels.tile_errors import OK
 from azsim_kernels.tile_format import (
     GROUP_WEIGHTS,

@@ -1,4 +1,4 @@
-"""Decoder cycles of each tile of a stream, by the law of docs/decoder.md with words always there."""
+"""Decoder cycles of each tile of a stream, by the law of docs/decoder.md, never waiting."""
 
 from __future__ import annotations
 
