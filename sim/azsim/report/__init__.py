@@ -1,1 +1,1 @@
-"""Results for people and for other tools: terminal, JSON, CSV, arrays and figures. No arithmetic of the machine."""
+"""Results for people and other tools: terminal, JSON, CSV, arrays and figures (docs/reports.md)."""

@@ -1,8 +1,8 @@
-"""The screen after a run: at most 40 lines of 100 columns."""
+"""The screen after a run: at most 40 lines of 100 columns; narrower screens get more lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,181 +11,219 @@ from rich.text import Text
 
 from azsim.graph.text import one_line
 from azsim.report.record import RunRecord
-from azsim.report.summary import build_summary
+from azsim.report.summary import Summary, build_summary
+from azsim.units import BYTES_PER_KB, BYTES_PER_MB
 from azsim_kernels.isa import STALL_CLASS_NAMES
 
 MAX_LAYERS = 12
 MAX_SINGLE_ENGINES = 7
-SHOWN_OUTPUTS = 3
-NAME_CHARACTERS = 34
+SHOWN_OUTPUTS = 2
+TWO_PAIRS_COLUMNS = 96  # room for two labels with their values side by side
+LAYER_COLUMNS = 64  # of the table of layers, without the name
+SHORTEST_NAME, LONGEST_NAME = 12, 34
+GOOD, BAD, DIM = "green", "bold red", "dim"
+
+Figure = tuple[str, str, str]  # label, value, style of the value
 
 
 def print_summary(record: RunRecord, console: Console) -> None:
-    """Print what a run gave; names from a model are shown as they are, never as markup."""
+    """Print what a run gave. Names from a model are shown as they are, never as markup."""
     summary = build_summary(record)
     for line in _head(summary):
-        console.print(Text(line), soft_wrap=False, overflow="ellipsis", no_wrap=True)
+        _print_line(console, line)
     console.print()
-    console.print(_figures(summary))
+    console.print(_figure_table(list(_figures(summary)), console.width))
     console.print()
-    console.print(_stalls(summary))
+    console.print(_stall_table(summary["stalls"]))
     console.print()
-    console.print(_layers(summary))
-    console.print(Text(_speed(record)), overflow="ellipsis", no_wrap=True)
+    console.print(_layer_table(summary, console.width))
+    for line in _foot(record, summary):
+        _print_line(console, line)
 
 
-def _head(s: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{one_line(s['model'])} on {s['chip']} ({s['status']}), {s['clock_mhz']} MHz: "
-        f"{s['frames']:,} frames, {s['bits']}-bit weights, {_percent(s['zeros_share'])} zeros"
-    ]
-    if s["status"] == "assumed":
-        lines.append(f"{s['chip']} is an assumption: no AZ silicon figure exists")
-    lines.append(
-        f"input: {one_line(s['input'])}; scales calibrated on {one_line(s['calibration'])}"
+def _print_line(console: Console, line: Text) -> None:
+    console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+
+
+def _head(s: Summary) -> Iterator[Text]:
+    yield Text(
+        f"{one_line(s['model'])} on {s['chip']} ({s['status']}) at {s['clock_mhz']} MHz: "
+        f"{s['frames']:,} frames, {s['bits']}-bit weights, {_percent(s['zeros_share'])} zeros",
+        style="bold",
     )
-    lines.append(f"frame time: {s['frame_ms']:g} ms, from {one_line(s['frame_ms_source'])}")
-    return lines
+    if s["status"] == "assumed":
+        yield Text(f"{s['chip']} is an assumption: no AZ silicon figure exists", style="yellow")
+    yield Text(f"input: {one_line(s['input'])}; calibrated on {one_line(s['calibration'])}")
+    yield Text(f"frame time: {s['frame_ms']:g} ms, from {one_line(s['frame_ms_source'])}")
 
 
-def _figures(s: dict[str, Any]) -> Table:
-    latency = s["frame_latency_ms"]
+def _figures(s: Summary) -> Iterator[Figure]:
+    """Labels and values, read in pairs from left to right."""
+    yield from _time_figures(s)
+    yield from _memory_figures(s)
+    yield "MAC utilization", _percent(s["mac_utilization"]), ""
+    share = _percent(s["decoder_utilization"])
+    yield "decoder utilization", f"{share} of {_count(s['decoder_units'], 'unit')}", ""
+    yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"]), ""
+    yield "integer reference", *_verified(s["verified"])
+
+
+def _time_figures(s: Summary) -> Iterator[Figure]:
+    latency, misses = s["frame_latency_ms"], s["deadline_misses"]
+    per_frame = s["cycles_per_frame"]
+    time_ms = None if per_frame is None else per_frame / (1000 * s["clock_mhz"])
+    bound = _percent(_share(s["lower_bound_cycles"], s["cycles"]))
+    yield "cycles per frame", _number(per_frame, 0), ""
+    yield "time per frame", f"{_milliseconds(time_ms)} ms", ""
+    yield "real-time factor", f"{_milliseconds(s['real_time_factor'])} (below 1: faster)", ""
+    p50, p99 = _milliseconds(latency["p50"]), _milliseconds(latency["p99"])
+    yield "latency p50 / p99", f"{p50} / {p99} ms", ""
+    yield "bound by", f"{s['bound_by']} ({bound} of all cycles)", ""
+    yield "deadline misses", f"{misses:,} of {_count(s['frames'], 'frame')}", BAD if misses else ""
+
+
+def _memory_figures(s: Summary) -> Iterator[Figure]:
+    used, peak = _number(s["dram_bandwidth_gb_per_s"], 2), _number(s["dram_peak_gb_per_s"], 2)
+    yield "DRAM bandwidth", f"{used} of {peak} GB/s ({_percent(s['dram_bandwidth_share'])})", ""
     frames = max(s["frames"], 1)
-    per_frame_ms = _scaled(s["cycles_per_frame"], 1 / (1000 * s["clock_mhz"]))
-    rows = [
-        ("cycles per frame", _number(s["cycles_per_frame"], 0),
-         "time per frame", f"{_number(per_frame_ms, 3)} ms"),
-        ("real-time factor", f"{_number(s['real_time_factor'], 4)} (below 1: faster than speech)",
-         "latency p50 / p99", f"{_number(latency['p50'], 3)} / {_number(latency['p99'], 3)} ms"),
-        ("bound by", f"{s['bound_by']} ({_percent(_share(s['lower_bound_cycles'], s['cycles']))} of cycles)",
-         "deadline misses", f"{s['deadline_misses']:,} of {s['frames']:,} frames"),
-        ("DRAM bandwidth", f"{_number(s['dram_bandwidth_gb_per_s'], 2)} of {s['dram_peak_gb_per_s']:g} GB/s"
-         f" ({_percent(s['dram_bandwidth_share'])})",
-         "DRAM per frame", f"{_size(s['dram_bytes_read'] / frames)} in, {_size(s['dram_bytes_written'] / frames)} out"),
-        ("weight stream", f"{_size(s['stream_bytes'])}, {_number(s['bits_per_weight'], 3)} bits per weight",
-         "entropy", f"{_number(s['entropy_bits_per_weight'], 3)} bits per weight"),
-        ("MAC utilization", _percent(s["mac_utilization"]),
-         "decoder utilization", f"{_percent(s['decoder_utilization'])} of {s['decoder_units']} units"),
-        ("SQNR", _sqnr(s["sqnr_db"], s["timing_only"]),
-         "integer reference", _verified(s["verified"])),
-    ]  # fmt: skip
-    table = _grid(4)
-    for label, value, other_label, other in rows:
-        table.add_row(
-            Text(label, style="dim"), Text(value), Text(other_label, style="dim"), Text(other)
-        )
-    return table
+    read, written = s["dram_bytes_read"] / frames, s["dram_bytes_written"] / frames
+    yield "DRAM per frame", f"{_size(read)} in, {_size(written)} out", ""
+    bits = _number(s["bits_per_weight"], 3)
+    yield "weight stream", f"{_size(s['stream_bytes'])}, {bits} bits per weight", ""
+    yield "entropy", f"{_number(s['entropy_bits_per_weight'], 3)} bits per weight", ""
 
 
-def _grid(columns: int) -> Table:
-    table = Table.grid(padding=(0, 3, 0, 0))
-    for _ in range(columns):
+def _figure_table(figures: Sequence[Figure], width: int) -> Table:
+    pairs = 2 if width >= TWO_PAIRS_COLUMNS else 1
+    table = Table.grid(padding=(0, 3, 0, 0), pad_edge=False)
+    for _ in range(2 * pairs):
         table.add_column(no_wrap=True, overflow="ellipsis")
+    for first in range(0, len(figures), pairs):
+        cells: list[Text] = []
+        for label, value, style in figures[first : first + pairs]:
+            cells += [Text(label, style=DIM), Text(value, style=style)]
+        table.add_row(*cells)
     return table
 
 
 def _sqnr(outputs: dict[str, float | None], timing_only: bool) -> str:
     if timing_only:
         return "not computed (timing only)"
-    if not outputs:
-        return "-"
     shown = [
-        f"{one_line(name)} {'-' if value is None else f'{value:.1f} dB'}"
+        f"{_short(name, 16)} {'-' if value is None else f'{value:.1f} dB'}"
         for name, value in list(outputs.items())[:SHOWN_OUTPUTS]
     ]
     more = len(outputs) - len(shown)
-    return ", ".join(shown) + (f", {more} more" if more else "")
+    return (", ".join(shown) or "-") + (f", {more} more" if more else "")
 
 
-def _verified(verified: dict[str, Any] | None) -> str:
+def _verified(verified: dict[str, Any] | None) -> tuple[str, str]:
     if verified is None:
-        return "not compared"
-    text = f"bit-exact {verified['exact']:,}/{verified['steps']:,}"
-    difference = one_line(verified["first_difference"])
-    return f"{text}, first difference: {difference}" if difference else text
+        return "not compared", ""
+    exact, steps = verified["exact"], verified["steps"]
+    text = f"bit-exact {exact:,}/{steps:,}"
+    return (text, GOOD) if exact == steps else (f"NOT {text}", BAD)
 
 
-def _stalls(s: dict[str, Any]) -> Table:
-    """Share of each engine's cycles per class; many decoder units are shown as their mean."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("engine", no_wrap=True, min_width=16)
-    for name in STALL_CLASS_NAMES:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("(share of all cycles)", style="dim", no_wrap=True)
-    for engine, classes in _engine_rows(s["stalls"]):
+def _plain_table(first_columns: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in first_columns:
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _stall_table(stalls: dict[str, dict[str, int]]) -> Table:
+    """Share of each engine's cycles per class."""
+    table = _plain_table(["engine          "], STALL_CLASS_NAMES)
+    table.add_column("(of all cycles)", header_style=DIM, no_wrap=True)
+    for engine, classes in _engine_rows(stalls):
         whole = sum(classes.values())
-        cells = [_percent(_share(classes[name], whole)) for name in STALL_CLASS_NAMES]
-        table.add_row(engine, *cells)
+        table.add_row(engine, *(_percent(_share(classes[n], whole)) for n in STALL_CLASS_NAMES))
     return table
 
 
 def _engine_rows(stalls: dict[str, dict[str, int]]) -> Iterable[tuple[str, dict[str, int]]]:
+    """One row per engine; with many decoder units one row per kind of engine."""
     if len(stalls) <= MAX_SINGLE_ENGINES:
         return stalls.items()
-    groups: dict[str, list[dict[str, int]]] = {}
+    kinds: dict[str, list[dict[str, int]]] = {}
     for engine, classes in stalls.items():
-        groups.setdefault(engine.rstrip("0123456789"), []).append(classes)
+        kinds.setdefault(engine.rstrip("0123456789"), []).append(classes)
     return [
-        (f"{kind} ({len(rows)} units)" if len(rows) > 1 else kind, _summed(rows, STALL_CLASS_NAMES))
-        for kind, rows in groups.items()
+        (kind if len(rows) == 1 else f"{kind} (all {len(rows)})", _summed(rows, STALL_CLASS_NAMES))
+        for kind, rows in kinds.items()
     ]
 
 
-def _summed(rows: Sequence[dict[str, Any]], keys: Iterable[str]) -> dict[str, int]:
+def _summed(rows: Sequence[dict[str, Any]], keys: Iterable[str]) -> dict[str, Any]:
     return {key: sum(row[key] for row in rows) for key in keys}
 
 
-_LAYER_SUMS = ("span_cycles", "weights", "stream_bytes", "lower_bound_cycles")
-
-
-def _layers(s: dict[str, Any]) -> Table:
+def _layer_table(s: Summary, width: int) -> Table:
     """The layers that take longest, in the order of the model; the rest as one row."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=NAME_CHARACTERS)
-    table.add_column("operator", no_wrap=True)
-    for title in ("cycles per frame", "share", "weights", "stream"):
-        table.add_column(title, justify="right", no_wrap=True)
+    name_characters = min(max(width - LAYER_COLUMNS, SHORTEST_NAME), LONGEST_NAME)
+    numbers = ["cycles/frame", "share", "weights", "stream"]
+    table = _plain_table(["layer", "operator"], numbers)
     table.add_column("bound by", no_wrap=True)
     shown, rest = _longest(s["layers"])
     for layer in shown:
-        table.add_row(*_layer_cells(s, layer, one_line(layer["name"]), layer["operator"]))
+        name, operator = _short(layer["name"], name_characters), _short(layer["operator"], 12)
+        table.add_row(Text(name), Text(operator), *_layer_cells(s, layer), layer["bound_by"])
     if rest:
-        other = {**_summed(rest, _LAYER_SUMS), "bound_by": ""}
-        table.add_row(*_layer_cells(s, other, f"{len(rest)} other layers", ""), style="dim")
+        summed = _summed(rest, ("span_cycles", "weights", "stream_bytes"))
+        table.add_row(f"{_count(len(rest), 'other layer')}", "", *_layer_cells(s, summed), "")
     return table
 
 
 def _longest(layers: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     if len(layers) <= MAX_LAYERS:
         return layers, []
-    order = sorted(range(len(layers)), key=lambda i: (-layers[i]["span_cycles"], i))
+    order = sorted(range(len(layers)), key=lambda number: -layers[number]["span_cycles"])
     chosen = set(order[: MAX_LAYERS - 1])
-    shown = [layer for i, layer in enumerate(layers) if i in chosen]
-    return shown, [layer for i, layer in enumerate(layers) if i not in chosen]
+    shown = [layer for number, layer in enumerate(layers) if number in chosen]
+    return shown, [layer for number, layer in enumerate(layers) if number not in chosen]
 
 
-def _layer_cells(s: dict[str, Any], layer: dict[str, Any], name: str, operator: str) -> list[Text]:
-    cells = [
-        name,
-        one_line(operator),
+def _layer_cells(s: Summary, layer: dict[str, Any]) -> list[str]:
+    return [
         _number(layer["span_cycles"] / max(s["frames"], 1), 0),
         _percent(_share(layer["span_cycles"], s["cycles"])),
         f"{layer['weights']:,}" if layer["weights"] else "",
         _size(layer["stream_bytes"]) if layer["stream_bytes"] else "",
-        layer["bound_by"],
     ]
-    return [Text(cell) for cell in cells]
 
 
-def _speed(record: RunRecord) -> str:
-    if record.wall_seconds <= 0:
-        return ""
-    frames = record.counters.frames / record.wall_seconds
-    return f"simulated in {record.wall_seconds:.2f} s: {frames:,.1f} frames per second"
+def _foot(record: RunRecord, s: Summary) -> Iterator[Text]:
+    verified = s["verified"]
+    if verified and verified["first_difference"]:
+        difference = one_line(verified["first_difference"])
+        yield Text(f"first difference from the integer reference: {difference}", style=BAD)
+    if record.wall_seconds > 0:
+        rate = record.counters.frames / record.wall_seconds
+        yield Text(f"simulated in {record.wall_seconds:.2f} s, {rate:,.1f} frames per second", DIM)
+
+
+def _short(name: str, characters: int) -> str:
+    """Return a name on one line, cut at its front: the ends of layer names differ."""
+    text = one_line(name)
+    return text if len(text) <= characters else "..." + text[3 - characters :]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _number(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:,.{decimals}f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    """Three decimals, and for small numbers three digits that count."""
+    if value is None or value >= 1:
+        return _number(value, 3)
+    return f"{value:.3g}"
 
 
 def _percent(share: float | None) -> str:
@@ -196,14 +234,9 @@ def _share(value: float, whole: float) -> float | None:
     return value / whole if whole else None
 
 
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
-
-
 def _size(size_bytes: float) -> str:
-    """Bytes in the unit that leaves at most four digits before the point; binary, as all sizes."""
-    for unit in ("B", "KB", "MB"):
-        if size_bytes < 10_000 or unit == "MB":
-            break
-        size_bytes /= 1024
-    return f"{size_bytes:,.0f} B" if unit == "B" else f"{size_bytes:,.1f} {unit}"
+    if size_bytes < 10_000:
+        return f"{size_bytes:,.0f} B"
+    if size_bytes < 10_000 * BYTES_PER_KB:
+        return f"{size_bytes / BYTES_PER_KB:,.1f} KB"
+    return f"{size_bytes / BYTES_PER_MB:,.1f} MB"

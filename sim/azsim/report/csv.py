@@ -1,7 +1,7 @@
 """COMPUTE_REPORT.csv: one row per layer, first the columns of SCALE-Sim v3, then ours.
 
-The leading columns are written the way SCALE-Sim writes them (", " between them), so that scripts that cut its
-lines keep working; docs/reports.md says what each column means here.
+The leading columns are written the way SCALE-Sim writes them (", " between them), so that scripts
+that cut its lines keep working; docs/reports.md says what each column means here.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,9 +26,9 @@ _LARGEST_SUMMARY_BYTES = 1 << 28
 
 
 def write_run(record: RunRecord, out: Path) -> None:
-    """Write all reports of `record` to the folder `out`; parents are made, an older run is replaced.
+    """Write all reports of `record` to the folder `out`; missing parents are made.
 
-    On any failure, also Ctrl-C, `out` and its parents are as before.
+    The folder of an earlier run is replaced. On any failure, also Ctrl-C, all is as before.
 
     Raises:
         ConfigError: `out` holds something else than a run, or cannot be written.
@@ -65,6 +66,8 @@ def check_out(out: Path) -> None:
 def _check_existing(out: Path, target: Path) -> None:
     if not target.is_dir():
         raise ConfigError(f"{out}: must be a folder, not a file")
+    if target.is_mount():
+        raise ConfigError(f"{out}: must be a folder that can be replaced, not a mount point")
     found = sorted(entry.name for entry in target.iterdir())
     if found and not _is_run(target):
         raise ConfigError(f"{out}: must be new, empty or the folder of an earlier run")
@@ -95,6 +98,8 @@ def _made_parents(target: Path, keep: bool = True) -> Iterator[None]:
     try:
         for folder in reversed(target.parents):
             if not folder.is_dir():
+                if folder.exists():
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 folder.mkdir()
                 made.append(folder)
         yield
@@ -129,10 +134,10 @@ def _move_into_place(part: Path, target: Path) -> None:
         part.rename(target)
         return
     aside = part_beside(target)
-    target.rename(aside)
     try:
+        target.rename(aside)
         part.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)

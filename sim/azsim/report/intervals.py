@@ -1,4 +1,4 @@
-"""The commands of a run's first step as intervals: who worked when, on which layer and which tile."""
+"""The commands of a run's first step as intervals: who worked when, on which layer and tile."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ NO_TILE = -1
 
 @dataclass(frozen=True)
 class StepIntervals:
-    """Commands that ran to their end in the first step, in program order; one entry of each array per command.
+    """Commands that ran to their end in the first step, in program order; arrays (commands,).
 
-    `command`: its number in the program; `engine`: number of its engine, named `names[engine]`; `opcode`; `layer`: row of
-    the layer table, one past its end for none; `tile`: see `tile_numbers`. It ran in cycles `start <= t < free`.
+    `command`: its number in the program; `engine`: number of its engine, named `names[engine]`;
+    `layer`: row of the layer table, one past its end for none; `tile`: see `tile_numbers`. It ran
+    in cycles `start <= t < free`.
     """
 
     names: tuple[str, ...]
@@ -74,9 +75,9 @@ def _engine_numbers(commands: Commands, units: int) -> Ints:
 
 
 def tile_numbers(commands: Commands) -> Ints:
-    """Number the tiles in the order of their TILE commands: FETCH, TILE and PRODUCT of a tile get its number.
+    """Number the tiles as their TILE commands stand; a tile's FETCH and PRODUCT get its number.
 
-    The n-th FETCH of a channel feeds the n-th TILE or RAW of its decoder (TABLE takes a FETCH as well); a PRODUCT uses
+    The n-th FETCH of a channel feeds the n-th TILE, RAW or TABLE of its decoder; a PRODUCT uses
     what was put into its slot last. All other commands get NO_TILE.
     """
     numbers = np.full(len(commands), NO_TILE, np.int64)
@@ -99,7 +100,7 @@ def tile_numbers(commands: Commands) -> Ints:
 
 
 def spread(steps: StepIntervals, amount: Floats, edges: Floats) -> Floats:
-    """Spread each command's `amount` evenly over its interval; return what falls between each two `edges`.
+    """Spread each command's `amount` evenly over its interval; return the sums between `edges`.
 
     The running total is a sum of ramps: exact at the kinks, straight in between.
     """
@@ -118,8 +119,9 @@ def spread(steps: StepIntervals, amount: Floats, edges: Floats) -> Floats:
 def unit_use(record: RunRecord, steps: StepIntervals, edges: Floats) -> dict[str, Floats]:
     """Share (0..1) of its capacity that each shared unit used between each two `edges`.
 
-    DRAM bus: bytes of each transfer, spread evenly over its command, against the peak rate. Decoders: cycles that the
-    tiles need by the decoder law, spread over their commands, against all units. MAC array: time with a PRODUCT.
+    DRAM bus: bytes of each transfer, spread evenly over its command, against the peak rate.
+    Decoders: cycles that the tiles need by the decoder law, spread over their commands, against all
+    units. MAC array: time in which a PRODUCT ran.
     """
     simple, units = record.chip.memory.simple, record.chip.decoder.units
     commands = record.program.commands[steps.command]
@@ -148,7 +150,7 @@ def _dram_bytes(commands: Commands) -> Floats:
 
 
 def _decode_cycles(program: Program, steps: StepIntervals) -> Floats:
-    """Cycles by the decoder law of each TILE or RAW command, 0 for others; a tile is known by its FETCH."""
+    """Cycles by the decoder law of each TILE or RAW, known by the address of its FETCH."""
     law = {(int(t["source"]), int(t["address"])): int(t["decode_cycles"]) for t in program.tiles}
     numbers = tile_numbers(program.commands)
     of_tile = np.zeros(int(numbers.max(initial=NO_TILE)) + 2)  # the last place takes NO_TILE

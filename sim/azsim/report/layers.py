@@ -14,7 +14,7 @@ NOTHING = "none"
 
 @dataclass(frozen=True)
 class UnitWork:
-    """Cycles of work, whether or not it overlapped; `decode_cycles` are summed over `units` decoders."""
+    """Cycles of work, whether or not it overlapped; `decode_cycles` are summed over `units`."""
 
     memory_cycles: int
     decode_cycles: int
@@ -24,7 +24,7 @@ class UnitWork:
 
     @property
     def bound_by(self) -> str:
-        """The unit with the most work: memory, decoder, mac or vector (the first of equals), or none."""
+        """The unit with the most work: memory, decoder, mac or vector, first of equals; or none."""
         work = {  # times `units`, so that the decoders' share stays a whole number
             "memory": self.memory_cycles * self.units,
             "decoder": self.decode_cycles,
@@ -82,7 +82,7 @@ def run_work(record: RunRecord) -> UnitWork:
 
 
 def products_per_cycle(record: RunRecord, info: LayerInfo) -> int:
-    """Products the whole array makes per cycle at the layer's weight width (the run's, without one)."""
+    """Products per cycle of the whole array at the layer's weight width, or else the run's."""
     array = record.chip.mac_array
     return array.lanes * array.products_per_cycle(info.bits or record.bits)
 

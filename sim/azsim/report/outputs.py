@@ -17,42 +17,49 @@ from azsim.report.record import RunRecord
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold: equal runs give equal bytes
 _READABLE_BY_ALL = 0o644 << 16
 _CHUNK_ELEMENTS = 1 << 20
+_KEY_CHARACTERS = 10_000
+SUFFIXES = ("", "_int", "_scale", "_zero_point")
 
 
 def save_outputs(record: RunRecord, path: Path) -> None:
     """Write the outputs of `record` to `path`, an uncompressed .npz; see docs/reports.md.
 
-    Per output NAME: NAME float32 (steps, *shape), NAME_int, NAME_scale float64 (), NAME_zero_point int64 ().
-    NAME = (NAME_int - NAME_zero_point) * NAME_scale.
+    Per output: NAME float32 (steps, *shape), NAME_int, NAME_scale float64 () and NAME_zero_point
+    int64 (); NAME = (NAME_int - NAME_zero_point) * NAME_scale.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     ports = [port for port in record.program.outputs if port.name in record.integers]
     keys = _keys([port.name for port in ports])
-    with replaced_file(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for port, names in zip(ports, keys, strict=True):
-                arrays = _arrays(port, record.integers[port.name])
-                for key, array in zip(names, arrays, strict=True):
-                    _write(archive, key, array)
-
-
-SUFFIXES = ("", "_int", "_scale", "_zero_point")
+    with (
+        replaced_file(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for port, names in zip(ports, keys, strict=True):
+            arrays = _arrays(port, record.integers[port.name])
+            for key, array in zip(names, arrays, strict=True):
+                _write(archive, key, array)
 
 
 def _keys(names: list[str]) -> list[list[str]]:
-    """Keys of each output: its name and the name with each suffix; a key already taken gets '_' behind it."""
+    """Keys of each output: its name with each suffix; a key already taken gets '_' behind it."""
     taken: set[str] = set()
     keys: dict[tuple[str, str], str] = {}
     for suffix in SUFFIXES:  # plain names first: they are what people ask for
         for name in names:
-            key = f"{name}{suffix}".replace("\0", "_")  # a zip cuts names at NUL
+            key = _storable(name) + suffix
             while {key, f"{key}.npy", key.removesuffix(".npy")} & taken:
                 key += "_"
             taken.add(key)
             keys[name, suffix] = key
     return [[keys[name, suffix] for suffix in SUFFIXES] for name in names]
+
+
+def _storable(name: str) -> str:
+    """Return `name` as a zip can hold it: without NUL, in valid UTF-8, shorter than 64 KiB."""
+    text = name[:_KEY_CHARACTERS].replace("\0", "_")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _arrays(port: Port, integers: npt.NDArray[np.integer[Any]]) -> Iterator[npt.NDArray[Any]]:

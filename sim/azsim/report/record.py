@@ -1,4 +1,4 @@
-"""Everything a report may show about one run; made by `azsim.api`, read by the files of this folder."""
+"""Everything a report may show about one run: made by `azsim.api`, read by this folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from azsim.program import Program
 
 @dataclass(frozen=True)
 class Verification:
-    """Outcome of running the integer reference beside: `exact` of `steps` steps had all outputs and states equal.
+    """Outcome of running the integer reference beside.
 
-    `first_difference`: which step and tensor differed first, empty if none.
+    `exact` of `steps` steps had all outputs and states equal. `first_difference`: which step and
+    tensor differed first, empty if none.
     """
 
     steps: int
@@ -30,10 +31,12 @@ class Verification:
 class RunRecord:
     """One run.
 
-    `frame_ms`: audio time of one step, `frame_ms_source` says where it comes from. `calibration` and `input_source` say in words
-    which frames were used. `sqnr_db`: per output, against the float model on the same frames; None where the
-    float model gives no signal or nothing was computed (timing only). `integers`: outputs (steps, *shape) by name, empty when timing only.
-    `wall_seconds`: simulation alone, for the speed line; never written to files that must be reproducible.
+    `frame_ms`: audio time of one step, `frame_ms_source` says where it comes from. `calibration`
+    and `input_source` say in words which frames were used; texts name files without their folders,
+    so that reports are equal on all machines. `sqnr_db`: per output, against the float model on the
+    same frames; None where there is no signal or no noise. `integers`: outputs (steps, *shape) by
+    name. Both are empty when timing only. `wall_seconds`: simulation alone, for the speed line;
+    never written to files that must be reproducible.
     """
 
     model: str
@@ -62,7 +65,8 @@ class RunRecord:
     def latencies_ms(self) -> npt.NDArray[np.float64]:
         """Latency of each step: completion minus arrival.
 
-        Step f arrives at f x frame_ms and starts when it has arrived and the step before is complete.
+        Step f arrives at f x frame_ms and starts when it has arrived and the step before is
+        complete.
         """
         latencies = np.empty(self.counters.frames)
         free_ms = 0.0

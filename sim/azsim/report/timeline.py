@@ -1,7 +1,8 @@
-"""The timeline of a run's first step: what each engine worked on, and how full memory, decoders and array were.
+"""The timeline of a run's first step.
 
-Three views: the whole step, the use of the three shared units, and the first tiles, where one sees FETCH, TILE and
-PRODUCT overlap. Drawn without a display and without the user's matplotlib settings: equal runs give equal files.
+Three views: what each engine worked on in the whole step; how full memory, decoders and array were;
+and the first tiles, where one sees FETCH, TILE and PRODUCT overlap. Drawn without a display and
+without the user's matplotlib settings, so that equal runs give equal files.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ if TYPE_CHECKING:  # loaded when a figure is drawn: it takes longer to load than
 
 FORMATS = ("png", "pdf", "svg")
 DOTS_PER_INCH = 130
+TRACK_INCHES = 0.72
+MAX_TRACKS_INCHES = 16.0
 TRACK_BINS = 1200
 CURVE_BINS = 200
 TRACK_HEIGHT = 0.82
 ZOOM_TILES = 20
-LABEL_WIDTH = 0.04  # of the step: a shorter group of layers has no room for its name
+# Shares of the width: what is narrower gets no name, no line, no label.
+LABEL_WIDTH, LINE_WIDTH, NUMBER_WIDTH, OPCODE_WIDTH = 0.04, 0.004, 0.01, 0.05
 LABEL_CHARACTERS = 24
 USE_COLOURS = {"DRAM bus": "#0072B2", "decoders": "#D55E00", "MAC array": "#009E73"}
 
@@ -45,7 +49,7 @@ def save_timeline(record: RunRecord, path: Path) -> None:
         raise ConfigError(f"{path}: must end in .png, .pdf or .svg")
     import matplotlib
 
-    undated: dict[str, Any] = {
+    no_date: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None},
         "svg": {"Date": None},
@@ -55,29 +59,25 @@ def save_timeline(record: RunRecord, path: Path) -> None:
         matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": "azsim"})
         figure = draw_timeline(record)
         with replaced_file(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
+            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=no_date[kind])
 
 
 def draw_timeline(record: RunRecord) -> Figure:
     """Return the figure, 14 inches wide and as high as the engines need."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     steps = step_intervals(record)
-    tracks = len(steps.names)
-    figure = Figure(figsize=(14, 4.0 + 0.72 * tracks), layout="constrained")
-    whole, use, zoom = figure.subplots(3, 1, height_ratios=[tracks, 4, tracks])
-    _plain(figure.suptitle(_title(record), x=0.01, ha="left", fontsize=13, fontweight="bold"))
+    tracks_inches = min(TRACK_INCHES * len(steps.names), MAX_TRACKS_INCHES)
+    layout = ConstrainedLayoutEngine(h_pad=0.09)
+    figure = Figure(figsize=(14, tracks_inches + 4.2), layout=layout)
+    heights = [tracks_inches / 2, 1.9, tracks_inches / 2]
+    whole, use, zoom = figure.subplots(3, 1, height_ratios=heights)
+    _plain(figure.suptitle(_title(record), x=0.008, ha="left", fontsize=13, fontweight="bold"))
     _draw_whole(whole, layer_groups(record.program.layers), steps)
     _draw_use(use, record, steps)
     _draw_zoom(zoom, steps)
-    for axes in (whole, use, zoom):
-        axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _plain(text: Any) -> None:
-    """Show a name as it is: '$' in it starts no formula."""
-    text.set_parse_math(False)
 
 
 def _title(record: RunRecord) -> str:
@@ -94,25 +94,46 @@ def _short(name: str, characters: int) -> str:
     return text if len(text) <= characters else "..." + text[3 - characters :]
 
 
+def _plain(text: Any) -> None:
+    """Show a name as it is: '$' in it starts no formula."""
+    text.set_parse_math(False)
+
+
+def _caption(axes: Axes, text: str, y: float = 1.0) -> None:
+    axes.set_title(text, loc="left", fontsize=9, color="0.3", y=y)
+
+
 def _draw_whole(axes: Axes, groups: LayerGroups, steps: StepIntervals) -> None:
-    """One track per engine; height: share of the time in which a command runs; colour: layers."""
+    """One track per engine. Groups of one colour are drawn at once: their number stays small."""
     edges = np.linspace(0, steps.cycles, TRACK_BINS + 1)
-    group_of = groups.of_layer[steps.layer]
+    colour = groups.colour_numbers()[steps.layer]
     for track in range(len(steps.names)):
         floor = np.full(TRACK_BINS, track + 1.0)
-        for group in np.unique(group_of[steps.engine == track]):
-            mine = steps.chosen((steps.engine == track) & (group_of == group))
-            amount = (mine.free - mine.start).astype(np.float64)
-            share = spread(mine, amount, edges) / np.diff(edges)
-            top = floor - TRACK_HEIGHT * share
-            axes.stairs(
-                top, edges, baseline=floor, fill=True, color=groups.colour(group), linewidth=0
-            )
+        for number in np.unique(colour[steps.engine == track]):
+            mine = steps.chosen((steps.engine == track) & (colour == number))
+            share = spread(mine, (mine.free - mine.start).astype(np.float64), edges)
+            top = floor - TRACK_HEIGHT * share / np.diff(edges)
+            axes.fill_between(  # stairs() would take ten times as long
+                edges, [*top, top[-1]], [*floor, floor[-1]], step="post",
+                color=(*PALETTE, GREY)[number], linewidth=0,
+            )  # fmt: skip
             floor = top
     _name_tracks(axes, steps.names)
     _label_groups(axes, groups, steps)
-    axes.set_xlim(0, steps.cycles)
+    _caption(
+        axes,
+        "Whole step. Height: share of the time in which a command runs. "
+        "Colour: layers; a dashed line is where they end. Grey: inputs and outputs.",
+        y=1.075,
+    )
+    _time_axis(axes, steps.cycles)
     axes.tick_params(labelbottom=False)
+
+
+def _time_axis(axes: Axes, end: int) -> None:
+    axes.set_xlim(0, end)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _name_tracks(axes: Axes, names: tuple[str, ...]) -> None:
@@ -120,21 +141,23 @@ def _name_tracks(axes: Axes, names: tuple[str, ...]) -> None:
     axes.set_yticks(np.arange(len(names)) + 1 - TRACK_HEIGHT / 2, names)
     axes.set_ylim(len(names) + 0.1, 0)
     axes.tick_params(axis="y", length=0)
-    for line in range(1, len(names) + 1):
-        axes.axhline(line, color="0.85", linewidth=0.6, zorder=0)
+    axes.hlines(
+        np.arange(1, len(names) + 1), 0, 1, color="0.85", linewidth=0.6, zorder=0,
+        transform=axes.get_yaxis_transform(),
+    )  # fmt: skip
 
 
 def _label_groups(axes: Axes, groups: LayerGroups, steps: StepIntervals) -> None:
     """Mark where each group's last command ends, and name the groups that are wide enough."""
-    begin = 0
+    group_of, begin = groups.of_layer[steps.layer], 0
     for group, name in enumerate(groups.names):
-        mine = groups.of_layer[steps.layer] == group
-        end = int(steps.free[mine].max(initial=begin))
-        if end > begin:
+        end = int(steps.free[group_of == group].max(initial=begin))
+        width = (end - begin) / steps.cycles
+        if width >= LINE_WIDTH:
             axes.axvline(end, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
-        if end - begin >= LABEL_WIDTH * steps.cycles:
+        if width >= LABEL_WIDTH:
             label = axes.text(
-                (begin + end) / 2, 1.02, _short(name, LABEL_CHARACTERS), ha="center", va="bottom",
+                (begin + end) / 2, 1.015, _short(name, LABEL_CHARACTERS), ha="center", va="bottom",
                 color=groups.colour(group), fontweight="bold",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
@@ -145,46 +168,64 @@ def _label_groups(axes: Axes, groups: LayerGroups, steps: StepIntervals) -> None
 def _draw_use(axes: Axes, record: RunRecord, steps: StepIntervals) -> None:
     edges = np.linspace(0, steps.cycles, CURVE_BINS + 1)
     for name, share in unit_use(record, steps, edges).items():
-        axes.stairs(100 * share, edges, label=name, color=USE_COLOURS[name], linewidth=1.4)
-    axes.set_xlim(0, steps.cycles)
-    axes.set_ylim(0, 108)
-    axes.set_ylabel("% of capacity")
-    axes.set_xlabel("cycle")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.stairs(
+            100 * share, edges, baseline=None, label=name, color=USE_COLOURS[name], linewidth=1.5
+        )
+    axes.set_ylim(0, 104)
+    axes.set_yticks([0, 25, 50, 75, 100])
+    axes.set_ylabel("% used")
     axes.grid(axis="y", color="0.9", linewidth=0.6)
-    axes.legend(loc="lower right", ncols=3, framealpha=0.9)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3, frameon=False)
+    _caption(
+        axes,
+        "Use. DRAM bus: share of its peak rate. Decoders: share of their full rate, all units. "
+        "MAC array: share of the time with a PRODUCT.",
+    )
+    _time_axis(axes, steps.cycles)
 
 
 def _draw_zoom(axes: Axes, steps: StepIntervals) -> None:
-    """Every command up to the end of the first tiles; a tile keeps its colour and number on its way."""
+    """Every command up to the end of the first tiles; a tile keeps number and colour on its way."""
     end = _zoom_end(steps)
     shown = steps.chosen(steps.start < end)
-    for engine, tile, start, free, opcode in zip(
-        shown.engine, shown.tile, shown.start, shown.free, shown.opcode, strict=True
-    ):
-        colour = GREY if tile == NO_TILE else PALETTE[tile % len(PALETTE)]
-        width = max(int(free - start), 1)
-        bar = (engine + 1 - TRACK_HEIGHT, TRACK_HEIGHT)
-        axes.broken_barh([(start, width)], bar, facecolor=colour, edgecolor="white", linewidth=0.5)
-        inside = min(int(free), end) - int(start)
-        if inside >= 0.012 * end:
-            label = isa.OPCODE_NAMES[opcode] if tile == NO_TILE else str(tile)
-            if tile != NO_TILE or inside >= 0.05 * end:
-                axes.text(
-                    start + inside / 2, engine + 1 - TRACK_HEIGHT / 2, label, color="white",
-                    ha="center", va="center", fontsize=8, clip_on=True,
-                )  # fmt: skip
+    colours = np.array([*PALETTE, GREY])
+    number = np.where(shown.tile == NO_TILE, len(PALETTE), shown.tile % len(PALETTE))
+    for track in range(len(steps.names)):
+        mine = shown.engine == track
+        width = np.maximum(shown.free - shown.start, 1)
+        axes.broken_barh(
+            list(zip(shown.start[mine], width[mine], strict=True)),
+            (track + 1 - TRACK_HEIGHT, TRACK_HEIGHT),
+            facecolors=colours[number[mine]],
+            edgecolor="white",
+            linewidth=0.6,
+        )
+    _label_commands(axes, shown, end)
     _name_tracks(axes, steps.names)
-    axes.set_xlim(0, end)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    _caption(
+        axes,
+        f"The first {ZOOM_TILES} tiles. The FETCH, TILE and PRODUCT of a tile share one number "
+        "and colour. Grey: commands without a tile.",
+    )
+    _time_axis(axes, end)
     axes.set_xlabel("cycle")
-    axes.set_title(
-        "the first tiles: a tile's FETCH, TILE and PRODUCT have one number and colour; grey: no tile",
-        loc="left", fontsize=9,
-    )  # fmt: skip
 
 
 def _zoom_end(steps: StepIntervals) -> int:
-    """End of the last PRODUCT of the first tiles; the whole step if there are fewer."""
+    """End of the last PRODUCT of the first tiles; the whole step if there is none."""
     early = (steps.tile != NO_TILE) & (steps.tile < ZOOM_TILES)
     return int(steps.free[early].max(initial=0)) or steps.cycles
+
+
+def _label_commands(axes: Axes, shown: StepIntervals, end: int) -> None:
+    inside = np.minimum(shown.free, end) - shown.start
+    wide = inside >= np.where(shown.tile == NO_TILE, OPCODE_WIDTH, NUMBER_WIDTH) * end
+    for index in np.flatnonzero(wide):
+        tile = int(shown.tile[index])
+        axes.text(
+            shown.start[index] + inside[index] / 2,
+            shown.engine[index] + 1 - TRACK_HEIGHT / 2,
+            isa.OPCODE_NAMES[shown.opcode[index]] if tile == NO_TILE else str(tile),
+            color="white", ha="center", va="center", fontsize=7.5,
+        )  # fmt: skip
