@@ -3,20 +3,22 @@ what it stands for, and every `rnnt_alexa_*` entry is a reconstruction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
 
 from azsim.errors import ConfigError
-from azsim.zoo.model import LSTM_OUTPUT_RMS, NetMaker
+from azsim.zoo.layers import DenseLayer, EmbeddingLayer, Layer, lstm_stack
+from azsim.zoo.model import NetMaker
+from azsim.zoo.nets import Classifier, ConcatJoint, Encoder, Net, Prediction, SumJoint
 from azsim.zoo.weights import check_grid
-
-Make = Callable[[NetMaker, "ZooEntry"], onnx.ModelProto]
 
 # Mean-normalized log-mel features of speech, natural logarithm: the deviation measured on the
 # example recording is 5.7, much of it digital silence; quieter recordings give less.
-FEATURE_RMS = 5.0
+LOG_MEL_RMS = 5.0
+NORMALIZED_RMS = 1.0  # normalized per feature, as the MLPerf front end does (normalize per_feature)
+
+OUTPUT_BITS = 8  # of the layer that makes the logits, whatever the net's width
 
 
 @dataclass(frozen=True)
@@ -26,76 +28,124 @@ class ZooEntry:
     name: str
     part: str | None
     summary: str
+    label: str  # what its shapes are: "reconstruction", "public shapes" or "made up"
     source: str
-    parameters: int  # weights and biases, zeros counted
     frame_ms: int
     bits: int
     sparsity: float
-    make: Make
+    net: Net
 
     @property
     def full_name(self) -> str:
         """`name:part`, or the name alone if the net has one part."""
         return self.name if self.part is None else f"{self.name}:{self.part}"
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers with weights, in order of execution."""
+        return self.net.layers
 
-def _lstm_parameters(features: int, hidden: int) -> int:
-    # ONNX keeps two bias vectors per layer
-    return 4 * hidden * (features + hidden + 2)
+    @property
+    def parameters(self) -> int:
+        """Weights, embeddings and biases; zeros are counted, an LSTM's second bias is not."""
+        return sum(layer.parameters for layer in self.layers)
 
-
-def _description(entry: ZooEntry) -> str:
-    return f"{entry.full_name}: {entry.summary} {entry.source} Weights are random (seeded)."
-
-
-def _make_alexa_encoder(maker: NetMaker, entry: ZooEntry) -> onnx.ModelProto:
-    x = maker.input("features", (1, 1, 192))
-    width, rms = 192, FEATURE_RMS
-    for layer in range(5):
-        x = maker.lstm(f"encoder.{layer}", x, width, 1024, rms)
-        width, rms = 1024, LSTM_OUTPUT_RMS
-    maker.identity("encoder.output", x, "encoded")
-    maker.output("encoded", (1, 1, 1024))
-    return maker.build(_description(entry), {"azsim.frame_ms": str(entry.frame_ms)})
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of one step (`frame_ms`)."""
+        return sum(layer.macs for layer in self.layers)
 
 
-def _make_tiny_lstm(maker: NetMaker, entry: ZooEntry) -> onnx.ModelProto:
-    x = maker.input("features", (1, 1, 24))
-    x = maker.lstm("layer.0", x, 24, 40, 1.0)
-    x = maker.lstm("layer.1", x, 40, 40, LSTM_OUTPUT_RMS)
-    x = maker.reshape("flatten", x, (1, 40))
-    maker.dense("dense", x, 40, 11, "scores")
-    maker.output("scores", (1, 11))
-    return maker.build(_description(entry), {"azsim.frame_ms": str(entry.frame_ms)})
-
-
+_MLPERF = (
+    "Shapes of the public MLPerf Inference reference (mlcommons/inference, speech_recognition/rnnt,"
+    " 45.3 M parameters)."
+)
 _RECONSTRUCTION = (
-    "Reconstruction: no Amazon layer shape has been published; 64 log filter banks x 3 frames and"
-    " 5 x 1024 are typical of published RNN-T work."
+    "Reconstruction: no Amazon layer shape has been published; 64 log filter banks x 3 frames,"
+    " 5 and 2 x 1024 and about 4000 word pieces are typical of published RNN-T work."
 )
 
+_MLPERF_ENCODER = Encoder(
+    NORMALIZED_RMS,
+    pre=lstm_stack("encoder.pre", 240, 1024, 2, time_steps=2),
+    post=lstm_stack("encoder.post", 2048, 1024, 3),
+)
+_MLPERF_PREDICTION = Prediction(
+    EmbeddingLayer("prediction.embedding", 28, 320), lstm_stack("prediction", 320, 320, 2)
+)
+_MLPERF_JOINT = ConcatJoint(1024, 320, symbols=29, hidden=512, output_bits=OUTPUT_BITS)
+_ALEXA_L_ENCODER = Encoder(LOG_MEL_RMS, pre=lstm_stack("encoder", 192, 1024, 5))
+_ALEXA_L_PREDICTION = Prediction(
+    EmbeddingLayer("prediction.embedding", 4001, 512), lstm_stack("prediction", 512, 1024, 2)
+)
+_ALEXA_L_JOINT = SumJoint(1024, 1024, symbols=4001, hidden=512, output_bits=OUTPUT_BITS)
+_TINY = Classifier(1.0, lstm_stack("layer", 24, 40, 2), DenseLayer("dense", 40, 11))
+
+
+def _mlperf(part: str, summary: str, frame_ms: int, net: Net) -> ZooEntry:
+    return ZooEntry("rnnt_mlperf", part, summary, "public shapes", _MLPERF, frame_ms, 8, 0.0, net)
+
+
+def _alexa_l(part: str, summary: str, frame_ms: int, net: Net) -> ZooEntry:
+    return ZooEntry(
+        "rnnt_alexa_l", part, summary, "reconstruction", _RECONSTRUCTION, frame_ms, 5, 0.5, net
+    )
+
+
+# Periods of prediction nets are assumed: 3 word pieces, or 15 characters, of speech a second. A
+# joint net runs once per encoder output, and in a greedy search once more for each symbol.
 ENTRIES: tuple[ZooEntry, ...] = (
-    ZooEntry(
-        name="rnnt_alexa_l",
-        part="encoder",
-        summary="RNN-T encoder, 192 features each 30 ms, 5 x LSTM 1024.",
-        source=_RECONSTRUCTION,
-        parameters=_lstm_parameters(192, 1024) + 4 * _lstm_parameters(1024, 1024),
-        frame_ms=30,
-        bits=5,
-        sparsity=0.5,
-        make=_make_alexa_encoder,
+    _mlperf(
+        "encoder",
+        "RNN-T encoder, 80 log-mel features x 3 frames each 30 ms: 2 x LSTM 1024, two outputs"
+        " stacked, 3 x LSTM 1024 each 60 ms; one step is two of 30 ms.",
+        60,
+        _MLPERF_ENCODER,
+    ),
+    _mlperf(
+        "prediction",
+        "RNN-T prediction net: embedding 28 x 320, 2 x LSTM 320; one step per character,"
+        " 15 a second assumed.",
+        67,
+        _MLPERF_PREDICTION,
+    ),
+    _mlperf(
+        "joint",
+        "RNN-T joint net: 1024 + 320 side by side, dense 512, Relu, dense 29; one step per"
+        " encoder output.",
+        60,
+        _MLPERF_JOINT,
+    ),
+    _alexa_l(
+        "encoder",
+        "RNN-T encoder, 192 features each 30 ms, 5 x LSTM 1024.",
+        30,
+        _ALEXA_L_ENCODER,
+    ),
+    _alexa_l(
+        "prediction",
+        "RNN-T prediction net: embedding 4001 x 512, 2 x LSTM 1024; one step per word piece,"
+        " 3 a second assumed.",
+        333,
+        _ALEXA_L_PREDICTION,
+    ),
+    _alexa_l(
+        "joint",
+        "RNN-T joint net: dense 512 of each 1024, sum, tanh, dense 4001; one step per encoder"
+        " output.",
+        30,
+        _ALEXA_L_JOINT,
     ),
     ZooEntry(
-        name="tiny_lstm",
-        part=None,
-        summary="24 features each 30 ms, 2 x LSTM 40, 11 scores; for tests and quick trials.",
-        source="Made up for this project.",
-        parameters=_lstm_parameters(24, 40) + _lstm_parameters(40, 40) + 11 * 41,
-        frame_ms=30,
-        bits=5,
-        sparsity=0.5,
-        make=_make_tiny_lstm,
+        "tiny_lstm",
+        None,
+        "24 features each 30 ms, 2 x LSTM 40, 11 scores; for tests and quick trials.",
+        "made up",
+        "Made up for this project.",
+        30,
+        5,
+        0.5,
+        _TINY,
     ),
 )
 
@@ -111,13 +161,12 @@ def find_entry(name: str, part: str | None) -> ZooEntry:
     if not named:
         names = ", ".join(dict.fromkeys(entry.name for entry in ENTRIES))
         raise ConfigError(f"net must be one of {names}, not '{name}'")
-    if part is None and len(named) == 1:
-        return named[0]
-    fitting = [entry for entry in named if entry.part == part]
-    if not fitting:
-        parts = ", ".join(entry.part for entry in named if entry.part) or "left out"
-        raise ConfigError(f"part of {name} must be {parts}, not '{part}'")
-    return fitting[0]
+    for entry in named:
+        if entry.part == part:
+            return entry
+    parts = ", ".join(entry.part for entry in named if entry.part) or "left out"
+    given = "left out" if part is None else f"'{part}'"
+    raise ConfigError(f"part of {name} must be {parts}, not {given}")
 
 
 def build_zoo(
@@ -126,13 +175,19 @@ def build_zoo(
     """Return a shipped net with seeded random weights.
 
     Weight matrices lie on the symmetric `bits`-bit grid per row with exactly the share `sparsity`
-    of zeros per tensor (see `azsim.zoo.weights.grid_weights`); biases are plain float32. Model
-    properties: `azsim.frame_ms`, `azsim.compression` (JSON: bits, sparsity) and `azsim.state`. The
-    same arguments give the same file. Raises ConfigError for an unknown net or part, bits outside
-    2..8, sparsity outside 0..0.95, or a negative seed.
+    of zeros per tensor (see `azsim.zoo.weights.grid_weights`). The layer that makes an RNN-T's
+    logits stays at 8 bits; embeddings lie on an 8-bit grid without forced zeros; biases are plain
+    float32. Model properties: `azsim.frame_ms`, `azsim.compression` (JSON: bits, sparsity, and
+    layer_bits {node: bits} where a layer differs), `azsim.seed`, `azsim.state`. The same arguments
+    give the same file. Raises ConfigError for an unknown net or part, bits outside 2..8, sparsity
+    outside 0..0.95, or a negative seed.
     """
     entry = find_entry(name, part)
     check_grid(bits, sparsity)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, not {seed}")
-    return entry.make(NetMaker(entry.full_name, bits, sparsity, seed), entry)
+    parts = [other.part for other in ENTRIES if other.name == name]
+    maker = NetMaker(entry.full_name, bits, sparsity, seed, stream=parts.index(entry.part))
+    entry.net.make(maker)
+    description = f"{entry.full_name}: {entry.summary} {entry.source} Weights are random (seeded)."
+    return maker.build(description, {"azsim.frame_ms": str(entry.frame_ms)})

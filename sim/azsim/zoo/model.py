@@ -1,11 +1,11 @@
-"""Building blocks of the shipped ONNX models: stacked LSTM layers with declared states."""
+"""Building blocks of the shipped ONNX models: layers with weights, states, metadata."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from azsim.errors import ConfigError
-from azsim.zoo.weights import Float32Array, grid_weights
+from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, LstmLayer
+from azsim.zoo.weights import Float32Array, grid_table, grid_weights
 
 OPSET = 17
 IR_VERSION = 8
@@ -24,25 +25,37 @@ LSTM_OUTPUT_RMS = 0.35
 INPUT_GATE_DEVIATION = 1.0
 RECURRENT_GATE_DEVIATION = 0.5
 FORGET_BIAS = 1.0  # the usual start value of trained LSTMs
+BIAS_DEVIATION = 0.1
 
 
 class NetMaker:
-    """Collects the parts of one ONNX model; layer methods return the name of their result."""
+    """Collects the parts of one ONNX model; layer methods return the name of their result.
 
-    def __init__(self, name: str, bits: int, sparsity: float, seed: int) -> None:
+    `stream` separates the weights of the parts of one net that share a seed.
+    """
+
+    def __init__(self, name: str, bits: int, sparsity: float, seed: int, stream: int) -> None:
         self._name = name
         self._bits = bits
         self._sparsity = sparsity
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        key = (stream,) if stream else ()
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._states: dict[str, str] = {}
+        self._layer_bits: dict[str, int] = {}
 
     def input(self, name: str, shape: tuple[int, ...]) -> str:
         """Add a float graph input."""
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return name
+
+    def index_input(self, name: str, shape: tuple[int, ...]) -> str:
+        """Add a graph input of int64 row numbers."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
         return name
 
     def output(self, name: str, shape: tuple[int, ...]) -> None:
@@ -60,20 +73,21 @@ class NetMaker:
         )
         return name
 
-    def _grid(self, rows: int, columns: int, deviation: float) -> Float32Array:
-        return grid_weights(self._rng, rows, columns, deviation, self._bits, self._sparsity)
+    def _grid(self, rows: int, columns: int, deviation: float, bits: int) -> Float32Array:
+        return grid_weights(self._rng, rows, columns, deviation, bits, self._sparsity)
 
-    def lstm(self, name: str, x: str, features: int, hidden: int, input_rms: float) -> str:
-        """Add an LSTM layer on x (1, 1, features) with carried states; result (1, 1, hidden).
+    def lstm(self, layer: LstmLayer, x: str, input_rms: float) -> str:
+        """Add an LSTM layer with carried states on x (time steps, 1, features).
 
-        `input_rms` is the root mean square expected of x.
+        The result is (time steps, 1, hidden). `input_rms` is the root mean square expected of x.
         """
-        from_input = INPUT_GATE_DEVIATION / (input_rms * features**0.5)
+        name, hidden = layer.name, layer.hidden
+        from_input = INPUT_GATE_DEVIATION / (input_rms * layer.features**0.5)
         from_output = RECURRENT_GATE_DEVIATION / (LSTM_OUTPUT_RMS * hidden**0.5)
-        weight = self._grid(4 * hidden, features, from_input)
-        recurrent = self._grid(4 * hidden, hidden, from_output)
+        weight = self._grid(4 * hidden, layer.features, from_input, self._bits)
+        recurrent = self._grid(4 * hidden, hidden, from_output, self._bits)
         bias = np.zeros((1, 8 * hidden), dtype=np.float32)
-        bias[0, : 4 * hidden] = 0.1 * self._rng.standard_normal(4 * hidden)
+        bias[0, : 4 * hidden] = BIAS_DEVIATION * self._rng.standard_normal(4 * hidden)
         bias[0, 2 * hidden : 3 * hidden] += FORGET_BIAS  # gate order i, o, f, c
         parameters = [
             self._tensor(f"{name}.W", weight[np.newaxis]),
@@ -92,36 +106,67 @@ class NetMaker:
             self._states[source] = result
         return self._squeeze(name, results[0])
 
+    def lstms(self, layers: Sequence[LstmLayer], x: str, input_rms: float) -> str:
+        """Add LSTM layers one on top of the other."""
+        for layer in layers:
+            x = self.lstm(layer, x, input_rms)
+            input_rms = LSTM_OUTPUT_RMS
+        return x
+
     def _squeeze(self, name: str, y: str) -> str:
         if all(tensor.name != "direction_axis" for tensor in self._tensors):
             self._tensor("direction_axis", np.array([1], dtype=np.int64))
-        self._nodes.append(
-            helper.make_node(
-                "Squeeze", [y, "direction_axis"], [f"{name}.y"], name=f"{name}.squeeze"
-            )
-        )
-        return f"{name}.y"
+        return self.operator("Squeeze", f"{name}.squeeze", [y, "direction_axis"], f"{name}.y")
 
     def reshape(self, name: str, x: str, shape: tuple[int, ...]) -> str:
         """Add a Reshape to `shape`."""
         target = self._tensor(f"{name}.shape", np.array(shape, dtype=np.int64))
-        self._nodes.append(helper.make_node("Reshape", [x, target], [f"{name}.y"], name=name))
-        return f"{name}.y"
+        return self.operator("Reshape", name, [x, target])
 
-    def dense(self, name: str, x: str, features: int, columns: int, result: str) -> None:
-        """Add a Gemm with bias on x (1, features); `result` is (1, columns)."""
-        deviation = 1.0 / (LSTM_OUTPUT_RMS * features**0.5)
-        weight = self._tensor(f"{name}.W", self._grid(columns, features, deviation))
-        bias = self._tensor(
-            f"{name}.b", (0.1 * self._rng.standard_normal(columns)).astype(np.float32)
+    def dense(
+        self,
+        layer: DenseLayer,
+        x: str,
+        input_rms: float,
+        deviation: float = 1.0,
+        result: str | None = None,
+    ) -> str:
+        """Add a dense layer on x (1, features); the result is (1, columns).
+
+        `deviation` is the standard deviation wanted of the sums, given x of `input_rms`.
+        """
+        bits = self._bits if layer.bits is None else layer.bits
+        if bits != self._bits:
+            self._layer_bits[layer.name] = bits
+        weights = deviation / (input_rms * layer.features**0.5)
+        weight = self._tensor(
+            f"{layer.name}.W", self._grid(layer.columns, layer.features, weights, bits)
         )
-        self._nodes.append(
-            helper.make_node("Gemm", [x, weight, bias], [result], name=name, transB=1)
+        biases = BIAS_DEVIATION * self._rng.standard_normal(layer.columns)
+        bias = self._tensor(f"{layer.name}.b", biases.astype(np.float32))
+        return self.operator("Gemm", layer.name, [x, weight, bias], result, transB=1)
+
+    def embedding(self, layer: EmbeddingLayer, index: str, deviation: float) -> str:
+        """Add the look-up of row `index` of a table whose elements have `deviation`."""
+        data = grid_table(self._rng, layer.rows, layer.features, deviation, EMBEDDING_BITS)
+        return self.operator(
+            "Gather", layer.name, [self._tensor(f"{layer.name}.table", data), index]
         )
 
-    def identity(self, name: str, x: str, result: str) -> None:
-        """Give value `x` the name of a graph output."""
-        self._nodes.append(helper.make_node("Identity", [x], [result], name=name))
+    def operator(
+        self,
+        operator: str,
+        name: str,
+        inputs: Sequence[str],
+        result: str | None = None,
+        **attributes: int,
+    ) -> str:
+        """Add a node with one result, by default named after the node."""
+        result = result or f"{name}.y"
+        node = helper.make_node(operator, inputs, [result], name=name)
+        node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
+        self._nodes.append(node)
+        return result
 
     def build(self, description: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """Return the model; `description` goes into its doc_string."""
@@ -135,14 +180,20 @@ class NetMaker:
         model.graph.CopyFrom(graph)
         while self._tensors:  # one by one, so that the weights are never all held twice
             model.graph.initializer.append(self._tensors.pop(0))
-        plan = {"bits": self._bits, "sparsity": self._sparsity}
         properties = {
             **metadata,
-            "azsim.compression": json.dumps(plan),
+            "azsim.compression": json.dumps(self._plan()),
+            "azsim.seed": str(self._seed),
             "azsim.state": json.dumps(self._states),
         }
         helper.set_model_props(model, properties)
         return model
+
+    def _plan(self) -> dict[str, object]:
+        plan: dict[str, object] = {"bits": self._bits, "sparsity": self._sparsity}
+        if self._layer_bits:
+            plan["layer_bits"] = self._layer_bits
+        return plan
 
 
 def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:

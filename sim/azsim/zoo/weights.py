@@ -69,6 +69,23 @@ def grid_weights(
     return weights
 
 
+def grid_table(
+    rng: np.random.Generator, rows: int, columns: int, deviation: float, bits: int
+) -> Float32Array:
+    """Return an embedding table (rows, columns) on one symmetric `bits`-bit grid.
+
+    Elements are normal, of standard deviation near `deviation`. Every row reaches the end of the
+    grid, so that whichever rows a calibration sees, it finds the scale of the whole table.
+    """
+    check_grid(bits, 0.0)
+    table = rng.standard_normal((rows, columns), dtype=np.float32)
+    top = np.float32((1 << (bits - 1)) - 1)
+    table *= top / np.abs(table).max(axis=1, keepdims=True)
+    np.rint(table, out=table)
+    table *= np.float32(deviation / np.sqrt(np.square(table, dtype=np.float64).mean()))
+    return table
+
+
 def _deviation(counts: Float32Array, steps: Float32Array) -> float:
     """Return the root mean square of counts * steps without making the product."""
     squares = np.einsum("rc,rc->r", counts, counts) * np.square(steps[:, 0])
