@@ -1,6 +1,6 @@
 """The compiler: passes from a float graph to a program, one file each, verified in between.
 
-prune -> fuse -> quantize -> tile -> place -> compress -> emit
+[batch ->] prune -> fuse -> quantize -> tile -> place -> compress -> residency -> emit
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from azsim.compiler.plan import WEIGHT_BITS, CompressionPlan
 from azsim.compiler.prune import WEIGHT_INPUTS, prune_graph
 from azsim.compiler.quantize import quantize_graph
 from azsim.compiler.ranges import RangeRecorder, Ranges
+from azsim.compiler.residency import place_weights
 from azsim.compiler.tile import tile_graph, verify_tiling
 from azsim.config import ChipConfig
 from azsim.graph import Graph
@@ -55,9 +56,10 @@ def lower_integers(integers: IntegerGraph, chip: ChipConfig) -> Program:
     verify_tiling(integers, tilings, chip)
     placement = place_graph(integers, tilings, chip)
     verify_placement(integers, placement, chip)
-    compressed = compress_graph(integers, tilings, chip)
-    verify_streams(integers, compressed)
-    program = emit_program(integers, tilings, placement, compressed, chip)
+    tensors = compress_graph(integers, tilings, chip)
+    verify_streams(integers, tensors)
+    residency = place_weights(tensors, chip)
+    program = emit_program(integers, tilings, placement, residency, chip)
     verify_program(program, program_limits(chip))
     return program
 

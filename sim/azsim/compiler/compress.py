@@ -1,4 +1,8 @@
-"""Pass 6, compress: each weight matrix becomes a stream of tiles with an address in DRAM."""
+"""Pass 6, compress: each weight matrix becomes a stream of tiles for the chip's decoder.
+
+Profiles bitmap and ans are the weight streams of docs/decoder.md, one table slot per tensor, round-robin. Profile none is raw int8,
+row-major inside the tile, padded with zeros.
+"""
 
 from __future__ import annotations
 
@@ -13,109 +17,158 @@ from azsim.codec.timing import tile_cycles
 from azsim.compiler.tile import LinearTiling, padded_weights
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
-from azsim.graph.integer import IntegerGraph, Linear
-from azsim.program import TILE_DTYPE
+from azsim.graph.integer import IntegerGraph, Linear, WeightArray
 
 WORD_BYTES = 8
+TABLE_SLOTS = 4
+RAW_BEAT_BYTES = 16  # the decoder passes 16 raw weights per beat (docs/timing_model.md, section 6)
+
+Words = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class PlacedStream:
-    """A stream and where it is. `first_tile`: its first row in the program's tile table."""
+class CompressedTensor:
+    """The tiles of one weight matrix.
 
-    stream: Stream
-    address: int
-    first_tile: int
+    `words` (n,) uint64; tile k is words[offsets[k]:offsets[k+1]]; `tables`: TABLE records (none for most profiles).
+    `rows`, `columns`, `weights`, `decode_cycles`: per tile; weights with padding. `slot`: table slot. `uses`: how often
+    a step fetches each tile.
+    """
+
+    name: str
+    words: Words
+    offsets: Numbers
+    tables: tuple[Words, ...]
+    rows: Numbers
+    columns: Numbers
+    weights: Numbers
+    decode_cycles: Numbers
+    slot: int
+    uses: int
     nonzeros: int
     entropy_bytes: int
+    stream: Stream | None  # None for profile none
 
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return len(self.rows)
 
-@dataclass(frozen=True)
-class CompressedWeights:
-    """`streams` by id of the weight matrix; `tiles`: the program's tile table; DRAM used up to `end_bytes`."""
+    @property
+    def tile_bytes(self) -> Numbers:
+        """Bytes of each tile."""
+        sizes: Numbers = np.diff(self.offsets) * WORD_BYTES
+        return sizes
 
-    streams: Mapping[int, PlacedStream]
-    tiles: npt.NDArray[np.void]
-    end_bytes: int
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all tiles and tables."""
+        return int(self.tile_bytes.sum()) + WORD_BYTES * sum(t.size for t in self.tables)
 
 
 def compress_graph(
     graph: IntegerGraph, tilings: Mapping[str, LinearTiling], chip: ChipConfig
-) -> CompressedWeights:
-    """Encode each distinct weight matrix once, tile by tile, for the chip's decoder.
+) -> dict[int, CompressedTensor]:
+    """Encode each distinct weight matrix once; the result is keyed by id of the matrix."""
+    linears = [node for node in graph.nodes if isinstance(node, Linear)]
+    uses: dict[int, int] = {}
+    for node in linears:
+        chunks = len(tilings[node.name].chunks())
+        uses[id(node.weights)] = uses.get(id(node.weights), 0) + chunks
+    tensors: dict[int, CompressedTensor] = {}
+    for node in linears:
+        key = id(node.weights)
+        if key not in tensors:
+            slot = len(tensors) % TABLE_SLOTS
+            tensors[key] = _compressed(node, tilings[node.name], chip, slot, uses[key])
+    return tensors
 
-    Raises:
-        CompileError: the chip's decoder profile cannot be served.
-    """
-    streams: dict[int, PlacedStream] = {}
-    tables: list[npt.NDArray[np.void]] = []
-    address, first = 0, 0
-    for number, node in enumerate(n for n in graph.nodes if isinstance(n, Linear)):
-        if id(node.weights) in streams:
-            continue
-        address = -(-address // chip.dma_w.burst_bytes) * chip.dma_w.burst_bytes
-        stream = _encode(node, tilings[node.name], chip)
-        table = _tile_table(stream, tilings[node.name], address, number)
-        table["decode_cycles"] = tile_cycles(stream, chip.decoder.port_bits)
-        streams[id(node.weights)] = PlacedStream(
-            stream,
-            address,
-            first,
-            int(np.count_nonzero(node.weights)),
-            _entropy_bytes(node.weights),
+
+def _compressed(
+    node: Linear, tiling: LinearTiling, chip: ChipConfig, slot: int, uses: int
+) -> CompressedTensor:
+    rows, columns = _tile_boxes(tiling)
+    weights = np.array([padded_weights(int(r), int(c)) for r, c in zip(rows, columns, strict=True)])
+    stream, tables = None, tuple[Words, ...]()
+    if chip.decoder.profile == "none":
+        words, offsets = _raw_words(node.weights, tiling, weights)
+        beats = weights // RAW_BEAT_BYTES
+        port_words = -(-weights * 8 // chip.decoder.port_bits)
+        cycles = np.maximum(beats + -(-256 // chip.decoder.port_bits), port_words + 1)
+    else:
+        shape = (min(tiling.tile_rows, tiling.rows), tiling.tile_columns)
+        stream = encode_tensor(
+            node.weights,
+            profile=chip.decoder.profile,
+            tile_shape=shape,
+            slot=slot,
+            name=node.name,
         )
-        tables.append(table)
-        first += len(table)
-        address += stream.words.size * WORD_BYTES
-    tiles = np.concatenate(tables) if tables else np.zeros(0, TILE_DTYPE)
-    return CompressedWeights(streams, tiles, address)
-
-
-def _encode(node: Linear, tiling: LinearTiling, chip: ChipConfig) -> Stream:
-    profile = chip.decoder.profile
-    if profile == "none":
-        raise CompileError(f"node '{node.name}': decoder.profile must be bitmap, not none")
-    shape = (min(tiling.tile_rows, tiling.rows), tiling.tile_columns)
-    return encode_tensor(node.weights, profile=profile, tile_shape=shape, name=node.name)
-
-
-def _tile_table(
-    stream: Stream, tiling: LinearTiling, address: int, layer: int
-) -> npt.NDArray[np.void]:
-    down, across = tiling.grid
-    if stream.tile_count != down * across:
-        raise CompileError(f"{stream.name}: must have {down * across} tiles")
-    table = np.zeros(stream.tile_count, TILE_DTYPE)
-    row, column = np.divmod(np.arange(stream.tile_count), across)
-    table["rows"] = np.minimum(tiling.tile_rows, tiling.rows - row * tiling.tile_rows)
-    table["columns"] = np.minimum(
-        tiling.tile_columns, tiling.columns - column * tiling.tile_columns
+        if stream.tile_count != len(rows):
+            raise CompileError(f"{stream.name}: must have {len(rows)} tiles")
+        words, offsets = stream.words, stream.offsets
+        tables = tuple(stream.table_words(k) for k in range(stream.table_count))
+        cycles = tile_cycles(stream, chip.decoder.port_bits)
+    return CompressedTensor(
+        node.name,
+        words,
+        offsets,
+        tables,
+        rows,
+        columns,
+        weights,
+        cycles,
+        slot,
+        uses,
+        int(np.count_nonzero(node.weights)),
+        _entropy_bytes(node.weights),
+        stream,
     )
-    table["address"] = address + WORD_BYTES * stream.offsets[:-1]
-    table["words"] = np.diff(stream.offsets)
-    table["weights"] = [
-        padded_weights(int(r), int(c)) for r, c in zip(table["rows"], table["columns"], strict=True)
-    ]
-    table["index"] = np.arange(stream.tile_count)
-    table["layer"] = layer
-    return table
 
 
-def _entropy_bytes(weights: npt.NDArray[np.generic]) -> int:
+def _tile_boxes(tiling: LinearTiling) -> tuple[Numbers, Numbers]:
+    """Rows and columns of each tile, row-major over the grid."""
+    down, across = tiling.grid
+    row, column = np.divmod(np.arange(down * across), across)
+    rows = np.minimum(tiling.tile_rows, tiling.rows - row * tiling.tile_rows)
+    columns = np.minimum(tiling.tile_columns, tiling.columns - column * tiling.tile_columns)
+    return rows, columns
+
+
+def _raw_words(
+    matrix: WeightArray, tiling: LinearTiling, weights: Numbers
+) -> tuple[Words, Numbers]:
+    """Raw int8 tiles as 64-bit words, and the first word of each."""
+    offsets = np.concatenate([[0], np.cumsum(weights // WORD_BYTES)])
+    raw = np.zeros(int(offsets[-1]) * WORD_BYTES, np.int8)
+    _, across = tiling.grid
+    for tile in range(len(weights)):
+        row, column = divmod(tile, across)
+        box = matrix[
+            row * tiling.tile_rows : (row + 1) * tiling.tile_rows,
+            column * tiling.tile_columns : (column + 1) * tiling.tile_columns,
+        ]
+        begin = int(offsets[tile]) * WORD_BYTES
+        raw[begin : begin + box.size] = box.reshape(-1)
+    return raw.view(np.uint64), offsets
+
+
+def _entropy_bytes(weights: WeightArray) -> int:
     """Zero-order entropy of the matrix, in whole bytes: the mark a codec is measured against."""
     counts = np.bincount(weights.reshape(-1).view(np.uint8), minlength=256)
     shares = counts[counts > 0] / weights.size
     return int(np.ceil(-(shares * np.log2(shares)).sum() * weights.size / 8))
 
 
-def verify_streams(graph: IntegerGraph, compressed: CompressedWeights) -> None:
-    """Decode every stream again and compare it with the weights (a check of the codec, bit for bit).
+def verify_streams(graph: IntegerGraph, tensors: Mapping[int, CompressedTensor]) -> None:
+    """Decode every stream again and compare it with its weights (a check of the codec, bit for bit).
 
     Raises:
         CompileError: a stream that does not give back its weights.
     """
     for node in graph.nodes:
         if isinstance(node, Linear):
-            stream = compressed.streams[id(node.weights)].stream
-            if not np.array_equal(decode_tensor(stream), node.weights):
+            stream = tensors[id(node.weights)].stream
+            if stream is not None and not np.array_equal(decode_tensor(stream), node.weights):
                 raise CompileError(f"node '{node.name}': stream must decode to its weights")

@@ -1,8 +1,7 @@
 """Pass 7, emit: the program of one step.
 
-Order of commands: inputs are loaded, then the nodes in graph order. FETCH and TILE commands run up to `tile_slots`
-tiles ahead of the PRODUCT that uses the tile, so that memory and decoders never wait for the array; parameters are
-loaded one block ahead. Dependencies of a command always stand before it in the program, so no order of
+Order of commands: inputs are loaded, then the nodes in graph order, products with their streams running ahead
+(emit_products.py). Dependencies of a command always stand before it in the program, so no order of
 completion can deadlock.
 """
 
@@ -15,26 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
-from azsim.compiler.compress import CompressedWeights
-from azsim.compiler.emit_linear import Block, BlockPlanner, TileUse, activation_columns, tile_uses
-from azsim.compiler.emit_vector import TYPES, VectorEmitter
+from azsim.compiler.emit_linear import BlockPlanner, activation_columns
+from azsim.compiler.emit_products import ProductEmitter
+from azsim.compiler.emit_vector import VectorEmitter
 from azsim.compiler.image import DramImage
 from azsim.compiler.place import Placement, tensor_bytes
-from azsim.compiler.tile import LinearTiling, padded_weights
+from azsim.compiler.residency import Residency
+from azsim.compiler.tile import LinearTiling
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph.integer import (
-    Elementwise,
     EmbedRows,
     IntegerGraph,
     IntegerKind,
     IntegerNode,
     Linear,
-    LookUp,
-    LstmCell,
-    Move,
-    Requant,
-    SoftmaxRows,
     View,
     node_inputs,
     node_outputs,
@@ -42,7 +36,6 @@ from azsim.graph.integer import (
 from azsim.program import LayerInfo, Port, Program, Region
 from azsim_kernels import isa
 
-WORD_BYTES = 8
 IO_LAYER = "input and output"
 
 
@@ -50,7 +43,7 @@ def emit_program(
     graph: IntegerGraph,
     tilings: Mapping[str, LinearTiling],
     placement: Placement,
-    compressed: CompressedWeights,
+    residency: Residency,
     chip: ChipConfig,
 ) -> Program:
     """Return the program of one step of `graph` for `chip`.
@@ -58,7 +51,7 @@ def emit_program(
     Raises:
         CompileError: DRAM or a command's semaphores do not suffice; says need and have.
     """
-    return _Emitter(graph, tilings, placement, compressed, chip).program()
+    return _Emitter(graph, tilings, placement, residency, chip).program()
 
 
 class _Emitter:
@@ -69,10 +62,10 @@ class _Emitter:
         graph: IntegerGraph,
         tilings: Mapping[str, LinearTiling],
         placement: Placement,
-        compressed: CompressedWeights,
+        residency: Residency,
         chip: ChipConfig,
     ) -> None:
-        self.graph, self.placement, self.compressed, self.chip = graph, placement, compressed, chip
+        self.graph, self.placement, self.residency, self.chip = graph, placement, residency, chip
         self.image = DramImage(chip.memory.capacity_mb * 2**20)
         self.semaphores = Semaphores(min(chip.sequencer.semaphores, 256))
         abuf_bytes = chip.abuf.capacity_kb * 1024
@@ -82,22 +75,16 @@ class _Emitter:
         self.vector = VectorEmitter(graph, placement.address, self.builder)
         self.layers: list[LayerInfo] = []
         self.loaded: set[str] = set()
-        for placed in compressed.streams.values():
-            self.image.place_at(placed.stream.name, placed.address, placed.stream.words)
-        self.planner = BlockPlanner(self.image, tilings)
-        self.blocks: dict[str, list[Block]] = {}
-        self.fetches: list[TileUse] = []
-        self.order: list[Block] = []
-        self.fetch_layers: list[int] = []
-        self.fetched = self.used_tiles = self.used_blocks = 0
-        self.io_layer = -1
+        self.image.place("weights", residency.dram)
+        planner = BlockPlanner(self.image, tilings)
+        self.products = ProductEmitter(graph, placement, residency, chip, self.builder, self.vector)
+        self.numbers = self._plan_layers(planner)
         self.inputs: list[Port] = []
         self.outputs: dict[str, Port] = {}
 
     def program(self) -> Program:
         """Emit everything in order and wrap it up."""
-        numbers = self._plan_layers()
-        self._plan_tiles()
+        numbers = self.numbers
         self._load_inputs()
         for node in self.graph.nodes:
             self._emit_node(node, numbers.get(node.name, self.io_layer))
@@ -113,7 +100,7 @@ class _Emitter:
             tiles=self._tiles(numbers),
             layers=tuple(self.layers),
             dram=self.image.bytes(),
-            store=np.zeros(0, np.uint8),
+            store=self.residency.store.view(np.uint8),
             dram_bytes=self.image.end_bytes,
             abuf_bytes=self.placement.abuf_bytes,
             inputs=tuple(self.inputs),
@@ -126,12 +113,16 @@ class _Emitter:
 
     # -- plans
 
-    def _plan_layers(self) -> dict[str, int]:
+    def _plan_layers(self, planner: BlockPlanner) -> dict[str, int]:
+        """Number the layers and fix the order of all tiles, so that fetches can run ahead."""
         numbers: dict[str, int] = {}
         for node in self.graph.nodes:
-            if not isinstance(node, View):
-                numbers[node.name] = len(self.layers)
-                self.layers.append(self._layer_info(node))
+            if isinstance(node, View):
+                continue
+            if isinstance(node, Linear):
+                self.products.plan(planner, node, len(self.layers))
+            numbers[node.name] = len(self.layers)
+            self.layers.append(self._layer_info(node))
         self.io_layer = len(self.layers)
         self.layers.append(LayerInfo(IO_LAYER, "DMA"))
         return numbers
@@ -139,7 +130,7 @@ class _Emitter:
     def _layer_info(self, node: IntegerNode) -> LayerInfo:
         if not isinstance(node, Linear):
             return LayerInfo(node.name, type(node).__name__)
-        placed = self.compressed.streams[id(node.weights)]
+        placed = self.residency.placed[id(node.weights)]
         rows, columns = node.weights.shape
         return LayerInfo(
             node.name,
@@ -149,30 +140,20 @@ class _Emitter:
             activation_columns(self.graph, node),
             node.bits,
             rows * columns,
-            placed.nonzeros,
-            placed.stream.words.size * WORD_BYTES,
-            placed.entropy_bytes,
+            placed.tensor.nonzeros,
+            placed.tensor.total_bytes,
+            placed.tensor.entropy_bytes,
+            placed.resident_bytes,
         )
 
-    def _plan_tiles(self) -> None:
-        """Fix the order of all blocks and tiles of the step, so that fetches can run ahead."""
-        number = 0
-        for node in self.graph.nodes:
-            if isinstance(node, View):
-                continue
-            if isinstance(node, Linear):
-                self.blocks[node.name] = self.planner.blocks(node, number)
-                for block in self.blocks[node.name]:
-                    self.order.append(block)
-                    uses = list(tile_uses(block, self.compressed))
-                    self.fetches += uses
-                    self.fetch_layers += [number] * len(uses)
-            number += 1
-
     def _tiles(self, numbers: Mapping[str, int]) -> npt.NDArray[np.void]:
-        linear = [node.name for node in self.graph.nodes if isinstance(node, Linear)]
-        tiles = self.compressed.tiles.copy()
-        tiles["layer"] = np.array([numbers[name] for name in linear], np.int32)[tiles["layer"]]
+        """The tile table, each tile with the layer that uses it first."""
+        tiles = self.residency.tiles.copy()
+        for node in reversed(self.graph.nodes):
+            if isinstance(node, Linear):
+                placed = self.residency.placed[id(node.weights)]
+                end = placed.first_tile + placed.tensor.tiles
+                tiles["layer"][placed.first_tile : end] = numbers[node.name]
         return tiles
 
     # -- inputs, outputs, states
@@ -250,21 +231,11 @@ class _Emitter:
             case View():
                 pass
             case Linear():
-                self._emit_linear(node, layer)
+                self.products.emit(node)
             case EmbedRows():
                 self._emit_embed(node, layer)
-            case LstmCell():
-                self.vector.lstm_cell(node, layer)
-            case Requant():
-                self.vector.requant(node, layer)
-            case Elementwise():
-                self.vector.elementwise(node, layer)
-            case LookUp():
-                self.vector.look_up(node, layer)
-            case SoftmaxRows():
-                self.vector.softmax(node, layer)
-            case Move():
-                self.vector.move(node, layer)
+            case _:
+                self.vector.emit(node, layer)
 
     def _load_constant(self, name: str, layer: int) -> None:
         tensor = self.graph.tensors[name]
@@ -289,117 +260,3 @@ class _Emitter:
         )
         reads, writes = [self.vector.whole(node.index)], [self.vector.whole(node.y)]
         self.builder.add(Command(isa.DMA_A, isa.GATHER, arg, layer), reads, writes)
-
-    # -- products
-
-    def _emit_linear(self, node: Linear, layer: int) -> None:
-        for block in self.blocks[node.name]:
-            place, self.used_blocks = self.used_blocks, self.used_blocks + 1
-            if place == 0:
-                self._load_parameters(block)
-            if place + 1 < len(self.order):
-                self._load_parameters(self.order[place + 1])
-            for use in tile_uses(block, self.compressed):
-                self._fetch_ahead()
-                self._product(block, use, layer)
-            self._rescale(block, layer)
-
-    def _load_parameters(self, block: Block) -> None:
-        target = self.placement.parameters[block.buffer]
-        arg = (block.parameters, target, block.parameter_bytes)
-        writes = [Access("abuf", target, target + block.parameter_bytes)]
-        self.builder.add(Command(isa.DMA_A, isa.LOAD, arg, block.layer), [], writes)
-
-    def _fetch_ahead(self) -> None:
-        """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to come."""
-        limit = min(len(self.fetches), self.used_tiles + self.chip.wbuf.tile_slots)
-        while self.fetched < limit:
-            self._fetch(self.fetched)
-            self.fetched += 1
-
-    def _fetch(self, number: int) -> None:
-        units, slots = self.chip.decoder.units, self.chip.wbuf.tile_slots
-        tile = self.compressed.tiles[self.fetches[number].tile]
-        unit = number % units
-        size = int(tile["words"]) * WORD_BYTES
-        layer = self.fetch_layers[number]
-        fetch = (int(tile["address"]), size, int(tile["source"]))
-        self.builder.add(Command(isa.DMA_W, isa.FETCH, fetch, layer, unit))
-        groups = padded_weights(int(tile["rows"]), int(tile["columns"])) // 256
-        decode = (number % slots, groups, int(tile["index"]))
-        free = self._slot_free(unit)
-        ready = self.semaphores.number(("ready", unit), isa.DATA)
-        self.builder.add(
-            Command(isa.DECODE, isa.TILE, decode, layer, unit, waits=[free], signals=[ready])
-        )
-
-    def _slot_free(self, unit: int) -> int:
-        """Room for tile k of the step is given by the PRODUCT of tile k - tile_slots."""
-        units, slots = self.chip.decoder.units, self.chip.wbuf.tile_slots
-        initial = len(range(unit, slots, units))
-        return self.semaphores.number(("free", unit), isa.SPACE, initial)
-
-    def _product(self, block: Block, use: TileUse, layer: int) -> None:
-        lanes = self.chip.mac_array.lanes
-        number, self.used_tiles = self.used_tiles, self.used_tiles + 1
-        columns = block.tiling.columns
-        chunk = block.chunk_end - block.chunk_begin
-        begin = self.vector.where(block.node.x) + block.chunk_begin * columns + use.column_offset
-        acc = self._half(block) + use.row_offset // lanes
-        x = self.graph.tensors[block.node.x]
-        arg = (
-            number % self.chip.wbuf.tile_slots, use.rows, use.columns, begin, chunk, columns, acc,
-            block.tiling.acc_stride, int(use.clear), block.node.bits, x.zero_point, int(use.last),
-        )  # fmt: skip
-        unit = number % self.chip.decoder.units
-        following = number + self.chip.wbuf.tile_slots
-        signals = []
-        if following < len(self.fetches):
-            signals = [self._slot_free(following % self.chip.decoder.units)]
-        ready = self.semaphores.number(("ready", unit), isa.DATA)
-        used = (chunk - 1) * block.tiling.acc_stride + -(-use.rows // lanes)
-        accumulators = [Access("accumulators", acc, acc + used)]
-        reads = [Access("abuf", begin, begin + (chunk - 1) * columns + use.columns)]
-        self.builder.add(
-            Command(isa.MAC, isa.PRODUCT, arg, layer, waits=[ready], signals=signals),
-            reads if use.clear else reads + accumulators,
-            accumulators,
-        )
-
-    def _half(self, block: Block) -> int:
-        return block.half * (self.chip.mac_array.accumulators_per_lane // 2)
-
-    def _rescale(self, block: Block, layer: int) -> None:
-        node = block.node
-        y = self.graph.tensors[node.y]
-        width = np.dtype(y.element).itemsize
-        columns = len(node.weights)
-        chunk = block.chunk_end - block.chunk_begin
-        first = block.chunk_begin * columns + block.begin
-        span = (chunk - 1) * columns + block.rows
-        dst = self.vector.where(node.y) + first * width
-        parameters = self.placement.parameters[block.buffer]
-        flags = (isa.FLAG_BIAS_AFTER if node.bias_after else 0) | (
-            isa.FLAG_RELU if node.relu else 0
-        )
-        reads = [
-            Access("abuf", parameters, parameters + block.parameter_bytes),
-            self._accumulators(block),
-        ]
-        addend = 0
-        if node.addend:
-            flags |= isa.FLAG_ADDEND
-            addend = self.vector.where(node.addend) + 4 * first
-            reads.append(Access("abuf", addend, addend + 4 * span))
-        arg = (
-            block.rows, self._half(block), chunk, block.tiling.acc_stride, parameters, dst,
-            columns * width, TYPES[y.element], y.zero_point, flags, addend, 4 * columns,
-        )  # fmt: skip
-        writes = [Access("abuf", dst, dst + span * width)]
-        self.builder.add(Command(isa.VECTOR, isa.RESCALE, arg, layer), reads, writes)
-
-    def _accumulators(self, block: Block) -> Access:
-        base = self._half(block)
-        chunk = block.chunk_end - block.chunk_begin
-        rows = -(-block.rows // self.chip.mac_array.lanes)
-        return Access("accumulators", base, base + (chunk - 1) * block.tiling.acc_stride + rows)

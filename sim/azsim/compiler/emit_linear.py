@@ -1,7 +1,4 @@
-"""Commands of matrix products: PRODUCT per tile, RESCALE per block, parameters ahead of their block.
-
-The tiles' own FETCH and TILE commands are added later, `tile_slots` tiles ahead of their PRODUCT (emit.py).
-"""
+"""How a Linear node is worked off: blocks of rows, each with its tiles and its parameters in DRAM."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler.compress import CompressedWeights
 from azsim.compiler.image import DramImage
-from azsim.compiler.place import PARAMETER_BUFFERS, PARAMETER_BYTES_PER_ROW, Placement
+from azsim.compiler.place import PARAMETER_BUFFERS, PARAMETER_BYTES_PER_ROW
+from azsim.compiler.residency import Residency
 from azsim.compiler.tile import LinearTiling
 from azsim.graph.integer import IntegerGraph, Linear
 
@@ -40,6 +37,11 @@ class Block:
     def rows(self) -> int:
         """Rows of the block."""
         return self.end - self.begin
+
+    @property
+    def chunk_columns(self) -> int:
+        """Activation columns of the block."""
+        return self.chunk_end - self.chunk_begin
 
     @property
     def parameter_bytes(self) -> int:
@@ -107,18 +109,18 @@ class TileUse:
     last: bool
 
 
-def tile_uses(block: Block, compressed: CompressedWeights) -> Iterator[TileUse]:
+def tile_uses(block: Block, residency: Residency) -> Iterator[TileUse]:
     """The block's tiles: row group by row group, the tiles across the columns back to back."""
     tiling = block.tiling
-    placed = compressed.streams[id(block.node.weights)]
+    placed = residency.placed[id(block.node.weights)]
     _, across = tiling.grid
     for row in range(block.begin // tiling.tile_rows, -(-block.end // tiling.tile_rows)):
         for column in range(across):
             tile = placed.first_tile + row * across + column
             yield TileUse(
                 tile,
-                int(compressed.tiles["rows"][tile]),
-                int(compressed.tiles["columns"][tile]),
+                int(residency.tiles["rows"][tile]),
+                int(residency.tiles["columns"][tile]),
                 row * tiling.tile_rows - block.begin,
                 column * tiling.tile_columns,
                 column == 0,
@@ -129,6 +131,3 @@ def tile_uses(block: Block, compressed: CompressedWeights) -> Iterator[TileUse]:
 def activation_columns(graph: IntegerGraph, node: Linear) -> int:
     """Columns multiplied with each weight of `node` in one step."""
     return graph.tensors[node.x].size // int(node.weights.shape[1])
-
-
-__all__ = ["Block", "BlockPlanner", "Placement", "TileUse", "activation_columns", "tile_uses"]

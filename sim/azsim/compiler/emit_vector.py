@@ -61,6 +61,26 @@ class VectorEmitter:
             [self.whole(name) for name in writes],
         )
 
+    def emit(
+        self,
+        node: Requant | Elementwise | LookUp | SoftmaxRows | LstmCell | Move,
+        layer: int,
+    ) -> None:
+        """Append the commands of a node without weights."""
+        match node:
+            case Requant():
+                self.requant(node, layer)
+            case Elementwise():
+                self.elementwise(node, layer)
+            case LookUp():
+                self.look_up(node, layer)
+            case SoftmaxRows():
+                self.softmax(node, layer)
+            case LstmCell():
+                self.lstm_cell(node, layer)
+            case Move():
+                self.move(node, layer)
+
     def requant(self, node: Requant, layer: int) -> None:
         """REQUANT."""
         x = self._graph.tensors[node.x]

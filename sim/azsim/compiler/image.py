@@ -44,18 +44,6 @@ class DramImage:
         self._segments.append((address, raw))
         return address
 
-    def place_at(self, name: str, address: int, data: npt.NDArray[np.generic]) -> None:
-        """Keep `data` at an address chosen before (weight streams), in increasing order."""
-        raw = data.reshape(-1).view(np.uint8)
-        if address < self._end or address + raw.size > self._capacity:
-            raise CompileError(
-                f"memory.capacity_mb: '{name}' needs {address + raw.size} bytes of DRAM,"
-                f" the chip has {self._capacity}"
-            )
-        self._end = address + raw.size
-        self._segments.append((address, raw))
-        self.regions.append(Region("dram", name, address, raw.size))
-
     def port(
         self, name: str, element: str, shape: tuple[int, ...], scale: float, zero: int
     ) -> Port:

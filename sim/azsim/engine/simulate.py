@@ -175,6 +175,9 @@ class _StaticWork:
         loads = (opcode == isa.LOAD) | (opcode == isa.STORE)
         moved = _moved(arg[loads, 0], arg[loads, 2], access)
         np.add.at(self.bytes, layers[loads], moved)
+        gather = opcode == isa.GATHER  # at worst: rows need not start at a multiple of the access
+        rows = -(-arg[gather, 2] // access) * access
+        np.add.at(self.bytes, layers[gather], rows * arg[gather, 4])
         cycles = _decode_cycles(program)
         np.add.at(self.decode_cycles, layers[fetch], cycles[fetch])
 

@@ -42,6 +42,7 @@ class LayerInfo:
     nonzeros: int = 0
     stream_bytes: int = 0
     entropy_bytes: int = 0
+    resident_bytes: int = 0  # of stream_bytes, kept in the on-chip weight store
 
 
 @dataclass(frozen=True)

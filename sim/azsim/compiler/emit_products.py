@@ -1,0 +1,179 @@
+"""Commands of all matrix products of a step: FETCH and TILE ahead, PRODUCT, RESCALE, parameters.
+
+Tile k of the step goes to decoder unit k mod units and to slot k mod tile_slots. Its FETCH and TILE stand before the PRODUCT
+of tile k - tile_slots + 1, so memory and decoders run ahead as far as the slots allow. A TABLE record goes to every unit
+before the first tile that needs it there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from azsim.compiler.builder import Access, Command, ProgramBuilder
+from azsim.compiler.compress import WORD_BYTES
+from azsim.compiler.emit_linear import Block, BlockPlanner, TileUse, tile_uses
+from azsim.compiler.emit_vector import TYPES, VectorEmitter
+from azsim.compiler.place import Placement
+from azsim.compiler.residency import DRAM, Residency
+from azsim.compiler.tile import padded_weights
+from azsim.config import ChipConfig
+from azsim.graph.integer import IntegerGraph, Linear
+from azsim_kernels import isa
+
+
+class ProductEmitter:
+    """Emits Linear nodes in the order in which they were planned."""
+
+    def __init__(
+        self,
+        graph: IntegerGraph,
+        placement: Placement,
+        residency: Residency,
+        chip: ChipConfig,
+        builder: ProgramBuilder,
+        vector: VectorEmitter,
+    ) -> None:
+        self._graph, self._placement, self._residency = graph, placement, residency
+        self._chip, self._builder, self._vector = chip, builder, vector
+        self._decode_opcode = isa.RAW if chip.decoder.profile == "none" else isa.TILE
+        self._blocks: dict[str, list[Block]] = {}
+        self._order: list[Block] = []
+        self._fetches: list[tuple[TileUse, Block]] = []
+        self._loaded_tables: dict[tuple[int, int], int] = {}  # (unit, slot) -> id of the matrix
+        self._fetched = self._used_tiles = self._used_blocks = 0
+
+    def plan(self, planner: BlockPlanner, node: Linear, layer: int) -> None:
+        """Put a node at the end of the order of blocks and tiles."""
+        self._blocks[node.name] = planner.blocks(node, layer)
+        for block in self._blocks[node.name]:
+            self._order.append(block)
+            self._fetches += [(use, block) for use in tile_uses(block, self._residency)]
+
+    def emit(self, node: Linear) -> None:
+        """Append the commands of a planned node."""
+        for block in self._blocks[node.name]:
+            place, self._used_blocks = self._used_blocks, self._used_blocks + 1
+            if place == 0:
+                self._load_parameters(block)
+            if place + 1 < len(self._order):
+                self._load_parameters(self._order[place + 1])
+            for use in tile_uses(block, self._residency):
+                self._fetch_ahead()
+                self._product(block, use)
+            self._rescale(block)
+
+    def _load_parameters(self, block: Block) -> None:
+        target = self._placement.parameters[block.buffer]
+        arg = (block.parameters, target, block.parameter_bytes)
+        writes = [Access("abuf", target, target + block.parameter_bytes)]
+        self._builder.add(Command(isa.DMA_A, isa.LOAD, arg, block.layer), [], writes)
+
+    # -- streams
+
+    def _fetch_ahead(self) -> None:
+        """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to come."""
+        limit = min(len(self._fetches), self._used_tiles + self._chip.wbuf.tile_slots)
+        while self._fetched < limit:
+            use, block = self._fetches[self._fetched]
+            self._load_tables(block)
+            self._fetch(self._fetched, use, block.layer)
+            self._fetched += 1
+
+    def _load_tables(self, block: Block) -> None:
+        """Send the tensor's TABLE record to each unit that holds another one in its slot."""
+        key = id(block.node.weights)
+        placed = self._residency.placed[key]
+        for record, address in zip(placed.tensor.tables, placed.table_addresses, strict=True):
+            slot = placed.tensor.slot
+            for unit in range(self._chip.decoder.units):
+                if self._loaded_tables.get((unit, slot)) != key:
+                    self._loaded_tables[unit, slot] = key
+                    fetch = (address, record.size * WORD_BYTES, DRAM)
+                    self._builder.add(Command(isa.DMA_W, isa.FETCH, fetch, block.layer, unit))
+                    self._builder.add(Command(isa.DECODE, isa.TABLE, (slot,), block.layer, unit))
+
+    def _fetch(self, number: int, use: TileUse, layer: int) -> None:
+        units, slots = self._chip.decoder.units, self._chip.wbuf.tile_slots
+        tile = self._residency.tiles[use.tile]
+        unit = number % units
+        fetch = (int(tile["address"]), int(tile["words"]) * WORD_BYTES, int(tile["source"]))
+        self._builder.add(Command(isa.DMA_W, isa.FETCH, fetch, layer, unit))
+        groups = padded_weights(use.rows, use.columns) // 256
+        arg = (number % slots, groups, int(tile["index"]))
+        waits, signals = [self._slot_free(unit)], [self._tile_ready(unit)]
+        self._builder.add(
+            Command(isa.DECODE, self._decode_opcode, arg, layer, unit, waits, signals)
+        )
+
+    def _tile_ready(self, unit: int) -> int:
+        return self._builder.semaphores.number(("ready", unit), isa.DATA)
+
+    def _slot_free(self, unit: int) -> int:
+        """Room for tile k of the step is given by the PRODUCT of tile k - tile_slots."""
+        units, slots = self._chip.decoder.units, self._chip.wbuf.tile_slots
+        initial = len(range(unit, slots, units))
+        return self._builder.semaphores.number(("free", unit), isa.SPACE, initial)
+
+    # -- products
+
+    def _product(self, block: Block, use: TileUse) -> None:
+        lanes, slots = self._chip.mac_array.lanes, self._chip.wbuf.tile_slots
+        units = self._chip.decoder.units
+        number, self._used_tiles = self._used_tiles, self._used_tiles + 1
+        columns, chunk = block.tiling.columns, block.chunk_columns
+        x = self._graph.tensors[block.node.x]
+        begin = self._vector.where(x.name) + block.chunk_begin * columns + use.column_offset
+        acc = self._half(block) + use.row_offset // lanes
+        arg = (
+            number % slots, use.rows, use.columns, begin, chunk, columns, acc,
+            block.tiling.acc_stride, int(use.clear), block.node.bits, x.zero_point, int(use.last),
+        )  # fmt: skip
+        following = number + slots
+        signals = [self._slot_free(following % units)] if following < len(self._fetches) else []
+        waits = [self._tile_ready(number % units)]
+        used = (chunk - 1) * block.tiling.acc_stride + -(-use.rows // lanes)
+        accumulators = [Access("accumulators", acc, acc + used)]
+        reads = [Access("abuf", begin, begin + (chunk - 1) * columns + use.columns)]
+        self._builder.add(
+            Command(isa.MAC, isa.PRODUCT, arg, block.layer, 0, waits, signals),
+            reads if use.clear else reads + accumulators,
+            accumulators,
+        )
+
+    def _half(self, block: Block) -> int:
+        return block.half * (self._chip.mac_array.accumulators_per_lane // 2)
+
+    def _rescale(self, block: Block) -> None:
+        node, columns = block.node, block.tiling.rows
+        y = self._graph.tensors[node.y]
+        width = np.dtype(y.element).itemsize
+        first = block.chunk_begin * columns + block.begin
+        span = (block.chunk_columns - 1) * columns + block.rows
+        dst = self._vector.where(node.y) + first * width
+        parameters = self._placement.parameters[block.buffer]
+        flags = (isa.FLAG_BIAS_AFTER if node.bias_after else 0) | (
+            isa.FLAG_RELU if node.relu else 0
+        )
+        reads = [
+            Access("abuf", parameters, parameters + block.parameter_bytes),
+            self._accumulators(block),
+        ]
+        addend = 0
+        if node.addend:
+            flags |= isa.FLAG_ADDEND
+            addend = self._vector.where(node.addend) + 4 * first
+            reads.append(Access("abuf", addend, addend + 4 * span))
+        arg = (
+            block.rows, self._half(block), block.chunk_columns, block.tiling.acc_stride,
+            parameters, dst, columns * width, TYPES[y.element], y.zero_point, flags, addend,
+            4 * columns,
+        )  # fmt: skip
+        writes = [Access("abuf", dst, dst + span * width)]
+        self._builder.add(Command(isa.VECTOR, isa.RESCALE, arg, block.layer), reads, writes)
+
+    def _accumulators(self, block: Block) -> Access:
+        base = self._half(block)
+        rows = -(-block.rows // self._chip.mac_array.lanes)
+        return Access(
+            "accumulators", base, base + (block.chunk_columns - 1) * block.tiling.acc_stride + rows
+        )
