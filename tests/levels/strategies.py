@@ -79,7 +79,7 @@ def _make_case(choose: Choose, params: isa.MachineParams) -> Case:
     if chance(choose, 50):
         _add_order(draft, commands)
     if chance(choose, 33):
-        pick(choose, _FAULTS)(draft, commands)
+        _add_fault(draft, commands)
     return Case(
         params,
         command_records(commands),
@@ -123,68 +123,81 @@ def _add_order(draft: ProgramDraft, commands: list[Draft]) -> None:
             takes.append((semaphore, count))
 
 
-def _fault_no_signal(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_no_signal(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """A command waits for what nobody gives: deadlock."""
-    command = pick(draft.choose, commands) if commands else None
-    if command is not None and len(command.waits) < isa.MAX_WAITS:
-        semaphore = draft.semaphore(draft.choose.integer(isa.DATA, isa.ORDER))
-        command.waits.append((semaphore, draft.choose.integer(1, 2)))
+    command = pick(draft.choose, commands)
+    if len(command.waits) == isa.MAX_WAITS:
+        return False
+    semaphore = draft.semaphore(draft.choose.integer(isa.DATA, isa.ORDER))
+    command.waits.append((semaphore, draft.choose.integer(1, 2)))
+    return True
 
 
-def _fault_overflow(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_overflow(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """A command gives more than a semaphore holds."""
-    command = pick(draft.choose, commands) if commands else None
-    if command is not None and len(command.signals) < isa.MAX_SIGNALS:
-        maximum = draft.params.semaphore_max
-        semaphore = draft.semaphore(isa.DATA, maximum - draft.choose.integer(0, 1))
-        command.signals.append((semaphore, 2))
+    command = pick(draft.choose, commands)
+    if len(command.signals) == isa.MAX_SIGNALS:
+        return False
+    maximum = draft.params.semaphore_max
+    semaphore = draft.semaphore(isa.DATA, maximum - draft.choose.integer(0, 1))
+    command.signals.append((semaphore, 2))
+    return True
 
 
-def _fault_missing(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_missing(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """A command is left out: wrong pairs of FETCH and DECODE, missing signals."""
-    if commands:
-        commands.pop(draft.choose.integer(0, len(commands) - 1))
+    commands.pop(draft.choose.integer(0, len(commands) - 1))
+    return True
 
 
-def _fault_twice(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_twice(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """A command comes twice: wrong pairs, signals too many."""
-    if commands:
-        position = draft.choose.integer(0, len(commands) - 1)
-        commands.insert(draft.choose.integer(0, position), commands[position])
+    position = draft.choose.integer(0, len(commands) - 1)
+    commands.insert(draft.choose.integer(0, position), commands[position])
+    return True
 
 
-def _fault_stream(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_stream(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """One bit of a tile is wrong."""
     fetches = [command for command in commands if command.opcode == isa.FETCH]
-    if fetches:
-        address, size, source = pick(draft.choose, fetches).arg
-        memory = draft.store if source else draft.dram
-        bit = draft.choose.integer(0, pick(draft.choose, [7, 63, 8 * size - 1]))
-        memory[address + bit // 8] ^= 1 << (bit % 8)
+    if not fetches:
+        return False
+    address, size, source = pick(draft.choose, fetches).arg
+    memory = draft.store if source else draft.dram
+    bit = draft.choose.integer(0, pick(draft.choose, [7, 63, 8 * size - 1]))
+    memory[address + bit // 8] ^= 1 << (bit % 8)
+    return True
 
 
-def _fault_index(draft: ProgramDraft, commands: list[Draft]) -> None:
-    """A GATHER's table is shorter than its indices say."""
-    for command in commands:
-        if command.opcode == isa.GATHER:
-            command.arg[5] = draft.choose.integer(0, command.arg[5])
+def _fault_index(draft: ProgramDraft, commands: list[Draft]) -> bool:
+    """A GATHER's table is too short for one of its indices."""
+    gathers = [command for command in commands if command.opcode == isa.GATHER and command.arg[4]]
+    if not gathers:
+        return False
+    gather = pick(draft.choose, gathers)
+    address, n = gather.arg[3:5]
+    indices = draft.abuf[address : address + 4 * n].view(np.int32)
+    gather.arg[5] = draft.choose.integer(0, int(indices.max()))
+    return True
 
 
-def _fault_operand(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_operand(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """One operand of one command is anything."""
-    if commands:
-        command = pick(draft.choose, commands)
-        position = draft.choose.integer(0, len(isa.OPCODE_ARGS[command.opcode]) - 1)
-        values = [-1, 0, 1, 3, 9, 256, ABUF_BYTES, 1 << 15, command.arg[position] + 4]
-        command.arg[position] = pick(draft.choose, values)
+    command = pick(draft.choose, commands)
+    position = draft.choose.integer(0, len(isa.OPCODE_ARGS[command.opcode]) - 1)
+    values = [-1, 0, 1, 3, 9, 256, ABUF_BYTES, 1 << 15, command.arg[position] + 4]
+    command.arg[position] = pick(draft.choose, values)
+    return True
 
 
-def _fault_table(draft: ProgramDraft, commands: list[Draft]) -> None:
+def _fault_table(draft: ProgramDraft, commands: list[Draft]) -> bool:
     """A TABLE record where the decoder has no tables."""
     tiles = [command for command in commands if command.opcode in (isa.TILE, isa.RAW)]
-    if tiles:
-        tile = pick(draft.choose, tiles)
-        tile.opcode, tile.arg = isa.TABLE, [draft.choose.integer(0, 4)]
+    if not tiles:
+        return False
+    tile = pick(draft.choose, tiles)
+    tile.opcode, tile.arg = isa.TABLE, [draft.choose.integer(0, 4)]
+    return True
 
 
 _FAULTS = (
@@ -197,3 +210,11 @@ _FAULTS = (
     _fault_operand,
     _fault_table,
 )
+
+
+def _add_fault(draft: ProgramDraft, commands: list[Draft]) -> None:
+    """Add the first fault, from a random one on, that the program has a place for."""
+    first = draft.choose.integer(0, len(_FAULTS) - 1)
+    for fault in (*_FAULTS[first:], *_FAULTS[:first]):
+        if commands and fault(draft, commands):
+            return
