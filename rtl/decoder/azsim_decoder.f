@@ -1,0 +1,14 @@
+src/azsim_decoder_pkg.sv
+src/azsim_decoder_window.sv
+src/azsim_decoder_crc.sv
+src/azsim_decoder_header.sv
+src/azsim_decoder_sequencer.sv
+src/azsim_decoder_size.sv
+src/azsim_decoder_lane.sv
+src/azsim_decoder_lanes.sv
+src/azsim_decoder_table_ram.sv
+src/azsim_decoder_tables.sv
+src/azsim_decoder_extract.sv
+src/azsim_decoder_value.sv
+src/azsim_decoder_values.sv
+src/azsim_decoder.sv
