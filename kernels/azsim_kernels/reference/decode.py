@@ -1,112 +1,18 @@
-"""The weight decoder's function on a bit array, beat by beat, with a Python exception for each
-way to fail.
+"""The weight decoder's function on a bit array, beat by beat.
+
+Every way to fail is a Python exception. The order of judgement is that of docs/decoder.md.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels import tile_errors as codes
 from azsim_kernels.reference.crc import crc32c_tile
+from azsim_kernels.reference.header import Header, TileFaultError, judge_header
 from azsim_kernels.table_slots import TableSlots
-from azsim_kernels.tile_format import GROUP_WEIGHTS, PROFILE_BITMAP
-
-
-class TileFaultError(Exception):
-    """A tile broke a rule; `code` is its status code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(codes.NAMES[code])
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Header:
-    """Fields of word 0."""
-
-    mask: str
-    coded_values: bool
-    palette: bool
-    width_field: int
-    slot: int
-    reserved: int
-    groups: int
-    length: int
-    crc: int
-
-    @property
-    def coded(self) -> bool:
-        """Whether any part of the tile is entropy coded."""
-        return self.mask == "coded" or (self.mask != "special" and self.coded_values)
-
-    @property
-    def uses_table(self) -> bool:
-        """Whether the tile needs the table of its slot."""
-        return self.coded or (self.mask != "special" and self.palette)
-
-    @property
-    def is_table(self) -> bool:
-        """Whether this is a TABLE record."""
-        return self.mask == "special" and self.coded_values
-
-
-def parse_header(word: int) -> Header:
-    """Split word 0 into its fields."""
-    text = format(word, "064b")[::-1]  # text[k] is bit k
-
-    def bits(low: int, high: int) -> int:
-        return int(text[low : high + 1][::-1], 2)
-
-    return Header(
-        mask=("dense", "raw", "coded", "special")[bits(0, 1)],
-        coded_values=text[2] == "1",
-        palette=text[3] == "1",
-        width_field=bits(4, 6),
-        slot=bits(7, 8),
-        reserved=bits(9, 9),
-        groups=bits(10, 17) + 1,
-        length=bits(18, 31),
-        crc=bits(32, 63),
-    )
-
-
-def header_rules(h: Header) -> list[bool]:
-    """Return the rules a legal header meets, all of which must be true."""
-    special = h.mask == "special"
-    fixed = not special and not h.coded_values
-    rules = [
-        h.reserved == 0,
-        h.length > 0,
-        fixed or h.width_field == 0,
-        h.uses_table or h.is_table or h.slot == 0,
-    ]
-    if h.is_table:
-        rules += [h.groups == 1, h.length == 21 + 4 * h.palette]
-    elif special:
-        rules += [not h.palette, h.length == 1]
-    elif h.mask == "dense" and fixed:
-        rules.append(h.length == 1 + h.groups * 4 * (h.width_field + 1))
-    return rules
-
-
-def judge_header(word: int, expected_groups: int, profile: int, slots: TableSlots) -> Header:
-    """Return the fields of word 0, or raise the fault of the header beat."""
-    h = parse_header(word)
-    faults = [
-        (not all(header_rules(h)), codes.BAD_HEADER),
-        (profile == PROFILE_BITMAP and (h.is_table or h.uses_table), codes.UNSUPPORTED),
-        (h.is_table, codes.BAD_HEADER),
-        (h.groups != expected_groups, codes.LENGTH),
-        (h.uses_table and not slots.written[h.slot], codes.NO_TABLE),
-        (h.palette and not slots.has_palette[h.slot], codes.NO_TABLE),
-    ]
-    for failed, code in faults:
-        if failed:
-            raise TileFaultError(code)
-    return h
+from azsim_kernels.tile_format import GROUP_WEIGHTS, LANES, STATE_BITS
 
 
 class BitReader:
@@ -118,48 +24,142 @@ class BitReader:
         self.beats = beats
         self.n_beats = 0
 
-    def end_beat(self, size: int) -> None:
-        """Note a beat of `size` bits, or raise OVERRUN if they are not all there."""
+    def beat(self, size: int) -> NDArray[np.uint8]:
+        """Return the `size` bits of the next beat, or raise OVERRUN if they are not all there."""
         if self.position + size > self.bits.size:
             raise TileFaultError(codes.OVERRUN)
         if self.beats.size:
             self.beats[self.n_beats] = size
         self.n_beats += 1
         self.position += size
-
-    def beat(self, size: int) -> NDArray[np.uint8]:
-        """Return the `size` bits of the next beat."""
-        self.end_beat(size)
         return self.bits[self.position - size : self.position]
 
 
-def signed_fields(bits: NDArray[np.uint8], width: int) -> NDArray[np.int8]:
-    """Return the `width`-bit two's complement fields packed in `bits`."""
-    fields = bits.reshape(-1, width).astype(np.int64)
-    weights = 2 ** np.arange(width)
-    weights[-1] = -weights[-1]
-    return (fields @ weights).astype(np.int8)
+def number(bits: NDArray[np.uint8]) -> int:
+    """Return `bits`, least significant first, as an unsigned number."""
+    return int("".join(map(str, reversed(bits.tolist()))) or "0", 2)
 
 
-def decode_fixed_group(reader: BitReader, h: Header) -> NDArray[np.int8]:
-    """Return the 256 weights of the next group of a tile with FIXED values."""
-    mask = np.ones(GROUP_WEIGHTS, bool)
-    if h.mask == "raw":
-        mask = np.concatenate([reader.beat(64) for _ in range(4)]).astype(bool)
-    width = h.width_field + 1
-    counts = [min(16, int(mask.sum()) - k) for k in range(0, int(mask.sum()), 16)]
-    values = [signed_fields(reader.beat(n * width), width) for n in counts]
-    group = np.zeros(GROUP_WEIGHTS, np.int8)
-    group[mask] = np.concatenate([np.zeros(0, np.int8), *values])
-    return group
+class Lanes:
+    """The sixteen rANS lanes; symbols are found by searching the cumulated frequencies."""
+
+    def __init__(self, states: NDArray[np.uint8], slots: TableSlots, slot: int) -> None:
+        self.states = [number(states[16 * lane : 16 * lane + 16]) for lane in range(LANES)]
+        if min(self.states) < 256:
+            raise TileFaultError(codes.BAD_STATE)
+        symbols = slots.steps[slot].astype(np.int64) & 0xFF
+        self.frequencies = (symbols[..., None] == np.arange(16)).sum(axis=2)
+
+    def step(self, kind: int, context: int, active: int) -> tuple[list[int], list[int]]:
+        """Return the symbols of the first `active` lanes and the lanes that now need a byte."""
+        frequency = self.frequencies[kind, context].tolist()
+        below = [sum(frequency[:s]) for s in range(16)]
+        found = []
+        for lane in range(active):
+            high, low = divmod(self.states[lane], 256)
+            symbol = max(s for s in range(16) if below[s] <= low and frequency[s] > 0)
+            self.states[lane] = frequency[symbol] * high + low - below[symbol]
+            found.append(symbol)
+        return found, [lane for lane in range(active) if self.states[lane] < 256]
+
+    def feed(self, needy: list[int], bits: NDArray[np.uint8]) -> None:
+        """Hand the bytes of `bits` to the needy lanes in order."""
+        for k, lane in enumerate(needy):
+            self.states[lane] = 256 * self.states[lane] + number(bits[8 * k : 8 * k + 8])
 
 
-def judge_end(words: NDArray[np.uint64], h: Header, reader: BitReader, initial: int) -> None:
+class TileReader:
+    """Decodes a tile group by group."""
+
+    def __init__(self, reader: BitReader, h: Header, slots: TableSlots) -> None:
+        self.reader = reader
+        self.h = h
+        self.slots = slots
+        self.lanes: Lanes | None = None
+        self.contexts = np.zeros(0, np.uint8)
+
+    def start(self) -> None:
+        """Read lane states and contexts of a coded tile."""
+        if not self.h.coded:
+            return
+        there = self.reader.bits[self.reader.position :][:STATE_BITS]
+        if there.size == STATE_BITS:  # bad states are found in the beat that brings them
+            self.lanes = Lanes(there, self.slots, self.h.slot)
+        self.reader.beat(STATE_BITS)
+        self.contexts = self.reader.beat(2 * -(-self.h.groups // 4))
+
+    def group(self, index: int) -> NDArray[np.int8]:
+        """Return the 256 weights of group number `index`."""
+        section = index // 4
+        context = number(self.contexts[2 * section : 2 * section + 2])
+        mask = self.mask(context).astype(bool)
+        values: list[int] = []
+        for first in range(0, int(mask.sum()), LANES):
+            active = min(LANES, int(mask.sum()) - first)
+            if self.h.coded_values:
+                values += self.coded_values(context, active)
+            else:
+                values += self.fixed_values(active)
+        if self.h.palette:
+            values = [int(self.slots.palette[self.h.slot, v % 32]) for v in values]
+        weights = np.zeros(GROUP_WEIGHTS, np.int64)
+        weights[mask] = values
+        return weights.astype(np.uint8).view(np.int8)
+
+    def mask(self, context: int) -> NDArray[np.uint8]:
+        """Return a group's mask bits."""
+        if self.h.mask == "dense":
+            return np.ones(GROUP_WEIGHTS, np.uint8)
+        if self.h.mask == "raw":
+            return np.concatenate([self.reader.beat(64) for _ in range(4)])
+        assert self.lanes is not None
+        quarters = []
+        for _ in range(4):
+            symbols, needy = self.lanes.step(0, context, LANES)
+            self.lanes.feed(needy, self.reader.beat(8 * len(needy)))
+            nibbles = np.array(symbols, np.uint8)[:, None]
+            quarters.append(np.unpackbits(nibbles, axis=1, bitorder="little")[:, :4].ravel())
+        return np.concatenate(quarters)
+
+    def coded_values(self, context: int, active: int) -> list[int]:
+        """Return the values of a CODED value beat."""
+        assert self.lanes is not None
+        classes, needy = self.lanes.step(1, context, active)
+        widths = [int(self.slots.extra_bits[self.h.slot, k]) for k in classes]
+        bits = self.reader.beat(8 * len(needy) + sum(widths))
+        self.lanes.feed(needy, bits)
+        ends = 8 * len(needy) + np.cumsum(widths)
+        values = []
+        for k, width, end in zip(classes, widths, ends.tolist(), strict=True):
+            extra = number(bits[end - width : end])
+            base = int(self.slots.base[self.h.slot, k])
+            if self.slots.signed[self.h.slot, k]:
+                values.append(base + extra // 2 if extra % 2 == 0 else -base - extra // 2)
+            else:
+                values.append(base + extra)
+        return values
+
+    def fixed_values(self, active: int) -> list[int]:
+        """Return the values of a FIXED value beat."""
+        width = self.h.width_field + 1
+        fields = self.reader.beat(active * width).reshape(active, width)
+        values = [number(field) for field in fields]
+        if self.h.palette:
+            return values
+        return [v - (1 << width) if v >> (width - 1) else v for v in values]
+
+
+def judge_end(words: NDArray[np.uint64], tile: TileReader, initial: int) -> None:
     """Raise the fault found when all beats have passed, if there is one."""
+    h, reader = tile.h, tile.reader
+    if h.uses_table:
+        initial ^= int(tile.slots.crc[h.slot])
     if words.size != h.length:
         raise TileFaultError(codes.LENGTH)
     if crc32c_tile(words, initial) != h.crc:
         raise TileFaultError(codes.BAD_CRC)
+    if tile.lanes is not None and set(tile.lanes.states) != {256}:
+        raise TileFaultError(codes.BAD_STATE)
     rest = reader.bits[reader.position :]
     if rest.size > 63 or rest.any():
         raise TileFaultError(codes.TRAILING)
@@ -183,11 +183,12 @@ def decode_tile_beats(
         h = judge_header(int(words[0]), expected_groups, profile, slots)
         reader = BitReader(words[: h.length], beats)
         reader.beat(64)
-        groups = range(0 if h.mask == "special" else h.groups)
-        weights = [decode_fixed_group(reader, h) for _ in groups]
-        judge_end(words, h, reader, 0xFFFFFFFF ^ tile_index)
+        tile = TileReader(reader, h, slots)
+        tile.start()
+        weights = [tile.group(g) for g in range(0 if h.mask == "special" else h.groups)]
+        judge_end(words, tile, 0xFFFFFFFF ^ tile_index)
     except TileFaultError as fault:
-        short = reader is not None and words.size < h.length
+        short = fault.code == codes.OVERRUN and words.size < h.length
         return codes.LENGTH if short else fault.code, reader.n_beats if reader else 0
     out[: GROUP_WEIGHTS * len(weights)] = np.concatenate([np.zeros(0, np.int8), *weights])
     return codes.OK, reader.n_beats
