@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler import (
-    CompiledGraph,
     CompressionPlan,
     RangeRecorder,
     Ranges,
+    batch_graph,
     compile_graph,
+    compress_weights,
 )
+from azsim.compiler.cached import compile_cached
 from azsim.config import ChipConfig, load_chip
 from azsim.engine import simulate
 from azsim.errors import ConfigError
 from azsim.frontend import Inputs, load_inputs, read_frame_ms, read_onnx
 from azsim.graph import Graph
-from azsim.program import Program
+from azsim.graph.integer import IntegerGraph
+from azsim.program import Port, Program
 from azsim.reference.floats import run_floats
 from azsim.reference.integers import run_integers
 from azsim.report.files import write_run
@@ -48,7 +51,7 @@ def azsim_version() -> str:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ranges seen on some frames, and the float outputs of the run's own frames (None if not computed)."""
+    """Ranges seen on some frames; the float outputs of the run's own frames (None if not computed)."""
 
     ranges: Ranges
     outputs: Mapping[str, FloatArray] | None
@@ -57,12 +60,14 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A graph with its inputs, calibrated and compiled for a chip."""
+    """A graph with its inputs, calibrated and compiled for a chip; `integers` is made when asked for."""
 
     graph: Graph
     inputs: Inputs
     calibration: Calibration
-    compiled: CompiledGraph
+    plan: CompressionPlan
+    program: Program
+    integers: Callable[[], IntegerGraph]
 
 
 def run(
@@ -72,25 +77,34 @@ def run(
     chip: str | Path | ChipConfig = "az1",
     overrides: Sequence[str] = (),
     frames: int | None = None,
-    bits: int = 8,
-    sparsity: float = 0.0,
+    frames_per_pass: int = 1,
+    bits: int | None = None,
+    sparsity: float | None = None,
+    layer_bits: Mapping[str, int] | None = None,
+    layer_sparsity: Mapping[str, float] | None = None,
     calibrate: str | Path | None = None,
     frame_ms: float | None = None,
     timing_only: bool = False,
     verify: bool = False,
     out: str | Path | None = None,
+    cache: bool = True,
     progress: Progress | None = None,
 ) -> RunRecord:
     """Simulate `model` (ONNX) on `chip` over the frames of `input` (.npz or .wav).
 
     Args:
-        frames: number of steps; None takes all that the input holds.
-        bits, sparsity: weight width (8, 6, 5, 4, 3, 2) and share of zeros by magnitude pruning.
+        frames: number of frames; None takes all that the input holds.
+        frames_per_pass: frames computed together on one load of the weights; the last pass is
+            padded with its last frame.
+        bits, sparsity: weight width (8, 6, 5, 4, 3, 2) and share of zeros by magnitude pruning;
+            None takes the model's own plan (`azsim.compression`), else 8 bits and no pruning.
+        layer_bits, layer_sparsity: the same for single nodes by name.
         calibrate: frames that set the activation scales; None takes the run's own input.
-        frame_ms: audio time of one step; None takes the model's `azsim.frame_ms`, else 30.
+        frame_ms: audio time of one frame; None takes the model's `azsim.frame_ms`, else 30.
         timing_only: count cycles, compute no outputs.
         verify: evaluate the integer reference beside and compare bit for bit.
         out: folder to write the reports to; None writes nothing.
+        cache: keep compiled programs in the user's cache folder, and use them.
         progress: called as progress(stage, done, total).
 
     Raises:
@@ -99,40 +113,57 @@ def run(
     if verify and timing_only:
         raise ConfigError("--verify: needs outputs, which --timing-only does not compute")
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
-    plan = CompressionPlan(bits=bits, sparsity=sparsity)
+    wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
-    prepared = prepare(model, chip_config, input, frames, plan, calibrate, tell, not timing_only)
-    period_ms, source = _frame_ms(prepared.graph, frame_ms)
-    program = prepared.compiled.program
-    steps = quantize_inputs(program, prepared.inputs)
-    total = prepared.inputs.steps
+    tell("reading", 0, 1)
+    graph = read_onnx(model)
+    period_ms, source = _frame_ms(graph, frame_ms)
+    prepared = prepare(
+        graph,
+        chip_config,
+        input,
+        frames,
+        wishes,
+        calibrate,
+        tell,
+        frames_per_pass=frames_per_pass,
+        want_outputs=not timing_only,
+        cache=cache,
+    )
+    steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
     began = time.perf_counter()
     result = simulate(
-        program,
+        prepared.program,
         chip_config,
         steps,
         timing_only=timing_only,
-        progress=lambda done: tell("simulating", done, total),
+        progress=lambda done: tell("simulating", done, len(steps)),
     )
     seconds = time.perf_counter() - began
-    outputs = result.outputs
+    verification = None
+    if verify:
+        verification = _verify(prepared.integers(), steps, result.outputs, tell)
+    outputs = _per_frame(result.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
         model=Path(model).name,
         chip=chip_config,
-        program=program,
+        program=prepared.program,
         counters=result.counters,
         frame_ms=period_ms,
         frame_ms_source=source,
         input_source=prepared.inputs.source_text,
         calibration=prepared.calibration.text,
-        bits=bits,
-        sparsity=sparsity,
+        bits=prepared.plan.bits,
+        sparsity=prepared.plan.sparsity,
         timing_only=timing_only,
         version=azsim_version(),
+        frames=prepared.inputs.steps,
+        frames_per_pass=frames_per_pass,
+        plan=prepared.plan.to_json(),
         integers=outputs,
-        sqnr_db=_all_sqnr(program, outputs, prepared.calibration.outputs),
-        verification=_verify(prepared.compiled, steps, outputs, tell) if verify else None,
-        seeds=_seeds(prepared.graph),
+        sqnr_db=_all_sqnr(prepared.program, outputs, prepared.calibration.outputs),
+        verification=verification,
+        seeds=_seeds(graph),
         wall_seconds=seconds,
     )
     if out is not None:
@@ -140,26 +171,68 @@ def run(
     return record
 
 
+@dataclass(frozen=True)
+class PlanWishes:
+    """What the user said of compression; None and empty leave it to the model's own plan."""
+
+    bits: int | None = None
+    sparsity: float | None = None
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
+    layer_sparsity: Mapping[str, float] = field(default_factory=dict)
+
+    def plan(self, graph: Graph) -> CompressionPlan:
+        """The plan for `graph`: the model's own (`azsim.compression`) with the user's words on top.
+
+        A width or share for the whole graph replaces the model's per-layer ones as well.
+        """
+        text = graph.metadata.get("azsim.compression")
+        own = CompressionPlan() if text is None else CompressionPlan.from_json(text)
+        layer_bits = own.layer_bits if self.bits is None else {}
+        layer_sparsity = own.layer_sparsity if self.sparsity is None else {}
+        return CompressionPlan(
+            own.bits if self.bits is None else self.bits,
+            own.sparsity if self.sparsity is None else self.sparsity,
+            {**layer_bits, **self.layer_bits},
+            {**layer_sparsity, **self.layer_sparsity},
+        )
+
+
 def prepare(
-    model: str | Path,
+    graph: Graph,
     chip: ChipConfig,
     input_path: str | Path,
     frames: int | None,
-    plan: CompressionPlan,
+    wishes: PlanWishes,
     calibrate: str | Path | None,
     progress: Progress,
-    want_outputs: bool,
+    *,
+    frames_per_pass: int = 1,
+    want_outputs: bool = True,
+    cache: bool = True,
 ) -> Prepared:
-    """Read, calibrate and compile; the float outputs are kept if `want_outputs`."""
-    progress("reading", 0, 1)
-    graph = read_onnx(model)
+    """Calibrate and compile `graph`; the float outputs are kept if `want_outputs`."""
     if frames is not None and frames < 1:
         raise ConfigError(f"--frames: must be 1 or more, not {frames}")
+    plan = wishes.plan(graph)
+    batched = batch_graph(graph, frames_per_pass)
     inputs = load_inputs(input_path, graph, frames)
     calibration = _calibrate(graph, inputs, calibrate, progress, want_outputs)
     progress("compiling", 0, 1)
-    compiled = compile_graph(graph, chip, calibration.ranges, plan)
-    return Prepared(graph, inputs, calibration, compiled)
+    ranges = calibration.ranges
+    program = (
+        compile_cached(batched, chip, ranges, plan)
+        if cache
+        else compile_graph(batched, chip, ranges, plan).program
+    )
+    progress("compiling", 1, 1)
+    return Prepared(
+        graph,
+        inputs,
+        calibration,
+        plan,
+        program,
+        lambda: compress_weights(batched, ranges, plan),
+    )
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -209,8 +282,10 @@ def _frame_ms(graph: Graph, given: float | None) -> tuple[float, str]:
     return DEFAULT_FRAME_MS, "the default"
 
 
-def quantize_inputs(program: Program, inputs: Inputs) -> Sequence[Mapping[str, IntegerArray]]:
-    """The frames as the integers the program expects, made step by step when asked for.
+def quantize_inputs(
+    program: Program, inputs: Inputs, frames_per_pass: int = 1
+) -> Sequence[Mapping[str, IntegerArray]]:
+    """The frames as the integers the program expects, pass by pass, made when asked for.
 
     int8: round half to even of value / scale, plus zero point, saturated (as ONNX QuantizeLinear).
 
@@ -224,17 +299,17 @@ def quantize_inputs(program: Program, inputs: Inputs) -> Sequence[Mapping[str, I
                 f"input '{port.name}': each index must be 0..{port.index_rows - 1},"
                 f" not {int(array.min())}..{int(array.max())}"
             )
-    return _IntegerSteps(program, inputs)
+    return _IntegerSteps(program, inputs, frames_per_pass)
 
 
 class _IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
-    """Quantizes one step at a time, so that a long recording is not held twice."""
+    """Quantizes one pass at a time, so that a long recording is not held twice."""
 
-    def __init__(self, program: Program, inputs: Inputs) -> None:
-        self._ports, self._inputs = program.inputs, inputs
+    def __init__(self, program: Program, inputs: Inputs, frames_per_pass: int) -> None:
+        self._ports, self._inputs, self._together = program.inputs, inputs, frames_per_pass
 
     def __len__(self) -> int:
-        return self._inputs.steps
+        return -(-self._inputs.steps // self._together)
 
     def __getitem__(self, step: Any) -> Any:
         if not 0 <= step < len(self):
@@ -244,14 +319,28 @@ class _IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
     def __iter__(self) -> Iterator[Mapping[str, IntegerArray]]:
         return (self[step] for step in range(len(self)))
 
-    def _quantized(self, port: Any, step: int) -> IntegerArray:
-        array = self._inputs.frames[port.name][step]
+    def _quantized(self, port: Port, step: int) -> IntegerArray:
+        last = self._inputs.steps - 1
+        together = self._together
+        frames = [min(k, last) for k in range(step * together, (step + 1) * together)]
+        array = self._inputs.frames[port.name][frames]
+        if together == 1:
+            array = array[0]
         if port.index_rows:
             return array.astype(np.int32)
         limits = np.iinfo(port.element)
-        integers = np.rint(array / np.float64(port.scale)) + port.zero_point
+        integers = np.rint(array.astype(np.float64) / port.scale) + port.zero_point
         clipped: IntegerArray = np.clip(integers, limits.min, limits.max).astype(port.element)
         return clipped
+
+
+def _per_frame(
+    outputs: Mapping[str, IntegerArray], frames_per_pass: int, frames: int
+) -> dict[str, IntegerArray]:
+    """Outputs by frame: the frame axis of each pass joined with the passes, padding dropped."""
+    if frames_per_pass == 1:
+        return dict(outputs)
+    return {n: a.reshape(-1, *a.shape[2:])[:frames] for n, a in outputs.items()}
 
 
 def _all_sqnr(
@@ -281,13 +370,13 @@ def sqnr_db(signal: npt.NDArray[Any], other: npt.NDArray[Any]) -> float | None:
 
 
 def _verify(
-    compiled: CompiledGraph,
+    integers: IntegerGraph,
     steps: Sequence[Mapping[str, IntegerArray]],
     outputs: Mapping[str, IntegerArray],
     progress: Progress,
 ) -> Verification:
     exact, difference = 0, ""
-    for number, values in enumerate(run_integers(compiled.integers, steps)):
+    for number, values in enumerate(run_integers(integers, steps)):
         wrong = [n for n, a in outputs.items() if not np.array_equal(a[number], values[n])]
         exact += not wrong
         if wrong and not difference:

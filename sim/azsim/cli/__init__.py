@@ -44,8 +44,9 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _usage(error: TyperException) -> int:
     """Wrong words on the command line: one line, or the help if there were none."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()
+    show = getattr(error, "show", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and show is not None:
+        show()
         return 2
     return _fail(error.format_message())
 

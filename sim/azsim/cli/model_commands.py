@@ -14,16 +14,19 @@ from azsim.cli.options import (
     BitsOption,
     CalibrateOption,
     ChipOption,
+    FramesPerPassOption,
+    LayerBitsOption,
+    LayerSparsityOption,
     ModelArgument,
     SetOption,
     SparsityOption,
     check_out_file,
+    plan_wishes,
 )
 from azsim.cli.progress import progress_bars
-from azsim.compiler import CompressionPlan
 from azsim.config import load_chip
 from azsim.errors import ConfigError
-from azsim.frontend import support_table
+from azsim.frontend import read_onnx, support_table
 from azsim.program import disassemble, load_program, save_program
 from azsim.zoo import build_zoo, save_onnx, zoo_table
 
@@ -49,8 +52,11 @@ def compile_model(
     ] = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
-    bits: BitsOption = 8,
-    sparsity: SparsityOption = 0.0,
+    bits: BitsOption = None,
+    sparsity: SparsityOption = None,
+    layer_bits: LayerBitsOption = None,
+    layer_sparsity: LayerSparsityOption = None,
+    frames_per_pass: FramesPerPassOption = 1,
 ) -> None:
     """Compile a model for a chip into a program file (.azp)."""
     frames = calibrate or input
@@ -58,10 +64,21 @@ def compile_model(
         raise ConfigError("--calibrate: must name frames (.npz or .wav) that set activation scales")
     check_out_file(output)
     config = load_chip(chip, overrides or ())
-    plan = CompressionPlan(bits=bits, sparsity=sparsity)
+    wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
+    graph = read_onnx(model)
     with progress_bars() as progress:
-        prepared = prepare(model, config, frames, None, plan, None, progress, False)
-    program = prepared.compiled.program
+        program = prepare(
+            graph,
+            config,
+            frames,
+            None,
+            wishes,
+            None,
+            progress,
+            frames_per_pass=frames_per_pass,
+            want_outputs=False,
+            cache=False,
+        ).program
     save_program(program, output)
     size = sum(layer.stream_bytes for layer in program.layers)
     print(
@@ -106,8 +123,8 @@ def zoo(context: typer.Context) -> None:
 def zoo_build(
     net: Annotated[str, typer.Argument(metavar="NAME[:PART]", help="Which net.")],
     output: OutputOption,
-    bits: BitsOption = 8,
-    sparsity: SparsityOption = 0.0,
+    bits: Annotated[int, typer.Option("--bits", help="Grid of the weights.")] = 8,
+    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zeros.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 1,
 ) -> None:
     """Write a net as float ONNX whose weights lie on the grid of `bits`, with the share of zeros."""

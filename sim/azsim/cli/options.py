@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from azsim.api import PlanWishes
 from azsim.errors import ConfigError
 
 ModelArgument = Annotated[Path, typer.Argument(help="Model, float ONNX.")]
@@ -22,14 +24,58 @@ SetOption = Annotated[
     ),
 ]
 FramesOption = Annotated[int | None, typer.Option("--frames", help="Steps to run; default: all.")]
-BitsOption = Annotated[int, typer.Option("--bits", help="Weight bits: 8, 6, 5, 4, 3 or 2.")]
+BitsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--bits", help="Weight bits: 8, 6, 5, 4, 3 or 2; default: the model's plan, else 8."
+    ),
+]
 SparsityOption = Annotated[
-    float, typer.Option("--sparsity", help="Share of zero weights, by magnitude pruning.")
+    float | None,
+    typer.Option("--sparsity", help="Share of zero weights; default: the model's plan, else 0."),
+]
+LayerBitsOption = Annotated[
+    list[str] | None,
+    typer.Option("--layer-bits", metavar="NODE=BITS", help="Weight bits of one node. Repeatable."),
+]
+LayerSparsityOption = Annotated[
+    list[str] | None,
+    typer.Option("--layer-sparsity", metavar="NODE=SHARE", help="Zeros of one node. Repeatable."),
+]
+FramesPerPassOption = Annotated[
+    int,
+    typer.Option("--frames-per-pass", help="Frames computed together on one load of the weights."),
 ]
 CalibrateOption = Annotated[
     Path | None,
     typer.Option("--calibrate", help="Frames that set activation scales; default: the input."),
 ]
+
+
+def plan_wishes(
+    bits: int | None,
+    sparsity: float | None,
+    layer_bits: list[str] | None,
+    layer_sparsity: list[str] | None,
+) -> PlanWishes:
+    """The compression options as one value; ConfigError for a word that is not NODE=NUMBER."""
+    return PlanWishes(
+        bits,
+        sparsity,
+        {n: int(v) for n, v in _pairs("--layer-bits", layer_bits, int)},
+        {n: float(v) for n, v in _pairs("--layer-sparsity", layer_sparsity, float)},
+    )
+
+
+def _pairs(
+    option: str, words: list[str] | None, number: Callable[[str], float]
+) -> Iterator[tuple[str, float]]:
+    for word in words or []:
+        name, _, text = word.rpartition("=")
+        try:
+            yield name, number(text)
+        except ValueError:
+            raise ConfigError(f"{option}: must be NODE=NUMBER, not '{word}'") from None
 
 
 def check_out_file(path: Path) -> None:

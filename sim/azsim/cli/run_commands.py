@@ -16,10 +16,14 @@ from azsim.cli.options import (
     CalibrateOption,
     ChipOption,
     FramesOption,
+    FramesPerPassOption,
     InputOption,
+    LayerBitsOption,
+    LayerSparsityOption,
     ModelArgument,
     SetOption,
     SparsityOption,
+    plan_wishes,
 )
 from azsim.cli.progress import progress_bars
 from azsim.report.console import print_summary
@@ -42,8 +46,11 @@ def run(
     chip: ChipOption = "az1",
     overrides: SetOption = None,
     frames: FramesOption = None,
-    bits: BitsOption = 8,
-    sparsity: SparsityOption = 0.0,
+    frames_per_pass: FramesPerPassOption = 1,
+    bits: BitsOption = None,
+    sparsity: SparsityOption = None,
+    layer_bits: LayerBitsOption = None,
+    layer_sparsity: LayerSparsityOption = None,
     calibrate: CalibrateOption = None,
     frame_ms: Annotated[
         float | None,
@@ -58,10 +65,14 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare with the integer reference, bit for bit.")
     ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
+    ] = True,
 ) -> int:
     """Simulate a model on a chip: cycles, bandwidth, latency, outputs."""
     if out is not None:
         check_out(out)
+    wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
     with progress_bars() as progress:
         record = run_model(
             model,
@@ -69,13 +80,17 @@ def run(
             chip=chip,
             overrides=overrides or (),
             frames=frames,
-            bits=bits,
-            sparsity=sparsity,
+            frames_per_pass=frames_per_pass,
+            bits=wishes.bits,
+            sparsity=wishes.sparsity,
+            layer_bits=wishes.layer_bits,
+            layer_sparsity=wishes.layer_sparsity,
             calibrate=calibrate,
             frame_ms=frame_ms,
             timing_only=timing_only,
             verify=verify,
             out=out,
+            cache=cache,
             progress=progress,
         )
     return _show(record, out)
@@ -104,6 +119,7 @@ def demo(
             sparsity=DEMO_SPARSITY,
             verify=True,
             out=out,
+            cache=False,
             progress=progress,
         )
     return _show(record, out)

@@ -42,12 +42,17 @@ def compile_graph(
         CompileError: the graph does not fit the chip, or a node cannot be computed exactly.
         ConfigError: the plan names layers the graph does not have.
     """
-    plan = plan or CompressionPlan()
+    integers = compress_weights(graph, ranges, plan or CompressionPlan())
+    return CompiledGraph(integers, lower_integers(integers, chip))
+
+
+def compress_weights(graph: Graph, ranges: Ranges, plan: CompressionPlan) -> IntegerGraph:
+    """The first passes, which know no chip: prune, fuse, quantize. The result is what outputs mean."""
     plan.check_layers({node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS})
     pruned = prune_graph(graph, plan)
     integers = quantize_graph(pruned, ranges, plan, fuse_graph(pruned))
     verify_integer_graph(integers)
-    return CompiledGraph(integers, lower_integers(integers, chip))
+    return integers
 
 
 def lower_integers(integers: IntegerGraph, chip: ChipConfig) -> Program:
@@ -89,6 +94,7 @@ __all__ = [
     "Ranges",
     "batch_graph",
     "compile_graph",
+    "compress_weights",
     "lower_integers",
     "program_limits",
 ]

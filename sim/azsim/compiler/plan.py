@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from azsim.errors import ConfigError
 
@@ -54,6 +55,30 @@ class CompressionPlan:
                     f"layer '{name}' must be one of the layers with weights: {', '.join(sorted(known))}"
                 )
 
+    @classmethod
+    def from_json(cls, text: str) -> CompressionPlan:
+        """Read a model's own plan (metadata `azsim.compression`).
+
+        Raises:
+            ConfigError: the text is not a JSON object of bits, sparsity, layer_bits, layer_sparsity.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(
+                bits=_whole(fields.pop("bits", 8)),
+                sparsity=float(fields.pop("sparsity", 0.0)),
+                layer_bits={str(k): _whole(v) for k, v in fields.pop("layer_bits", {}).items()},
+                layer_sparsity={
+                    str(k): float(v) for k, v in fields.pop("layer_sparsity", {}).items()
+                },
+                **_nothing_left(fields),
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise ConfigError(
+                "property 'azsim.compression': must be a JSON object of bits, sparsity,"
+                " layer_bits and layer_sparsity"
+            ) from None
+
     def to_json(self) -> str:
         """Return the plan as canonical JSON (used for hashes and metadata)."""
         return json.dumps(
@@ -65,3 +90,15 @@ class CompressionPlan:
             },
             sort_keys=True,
         )
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _nothing_left(fields: dict[str, object]) -> dict[str, Any]:
+    if fields:
+        raise ValueError(fields)
+    return {}

@@ -88,6 +88,9 @@ def _memory_figures(s: Summary) -> Iterator[Figure]:
     frames = max(s["frames"], 1)
     read, written = s["dram_bytes_read"] / frames, s["dram_bytes_written"] / frames
     yield "DRAM per frame", f"{_size(read)} in, {_size(written)} out", ""
+    if s["weight_store_bytes"]:
+        fill = f"filled before cycle 0 in {s['weight_store_fill_cycles']:,} cycles"
+        yield "in weight store", f"{_size(s['weight_store_bytes'])}, {fill}", ""
     bits = _number(s["bits_per_weight"], 3)
     yield "weight stream", f"{_size(s['stream_bytes'])}, {bits} bits per weight", ""
     yield "entropy", f"{_number(s['entropy_bits_per_weight'], 3)} bits per weight", ""
@@ -201,7 +204,7 @@ def _foot(record: RunRecord, s: Summary) -> Iterator[Text]:
         difference = one_line(verified["first_difference"])
         yield Text(f"first difference from the integer reference: {difference}", style=BAD)
     if record.wall_seconds > 0:
-        rate = record.counters.frames / record.wall_seconds
+        rate = record.frames / record.wall_seconds
         yield Text(f"simulated in {record.wall_seconds:.2f} s, {rate:,.1f} frames per second", DIM)
 
 

@@ -29,7 +29,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run.
+    """One run of `frames` frames, `frames_per_pass` at a time (the last pass may be padded).
 
     `frame_ms`: audio time of one step, `frame_ms_source` says where it comes from. `calibration`
     and `input_source` say in words which frames were used; texts name files without their folders,
@@ -51,6 +51,9 @@ class RunRecord:
     sparsity: float
     timing_only: bool
     version: str
+    frames: int
+    frames_per_pass: int = 1
+    plan: str = ""
     integers: Mapping[str, npt.NDArray[np.integer[Any]]] = field(default_factory=dict)
     sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
     verification: Verification | None = None
@@ -62,16 +65,21 @@ class RunRecord:
         """Milliseconds of one core cycle."""
         return 1e-3 / self.chip.core.clock_mhz
 
-    def latencies_ms(self) -> npt.NDArray[np.float64]:
-        """Latency of each step: completion minus arrival.
+    @property
+    def deadline_ms(self) -> float:
+        """Largest latency of a pass that keeps up: done before the next pass is complete."""
+        return (2 * self.frames_per_pass - 1) * self.frame_ms
 
-        Step f arrives at f x frame_ms and starts when it has arrived and the step before is
-        complete.
+    def latencies_ms(self) -> npt.NDArray[np.float64]:
+        """Latency of each pass: completion minus arrival of its oldest frame.
+
+        Frame f arrives at f x frame_ms. A pass starts when its last frame has arrived and the pass before is complete.
         """
         latencies = np.empty(self.counters.frames)
         free_ms = 0.0
         for number, cycles in enumerate(self.counters.step_cycles):
-            arrival = number * self.frame_ms
-            free_ms = max(arrival, free_ms) + float(cycles) * self.cycle_ms
-            latencies[number] = free_ms - arrival
+            oldest = number * self.frames_per_pass
+            newest = min(oldest + self.frames_per_pass, self.frames) - 1
+            free_ms = max(newest * self.frame_ms, free_ms) + float(cycles) * self.cycle_ms
+            latencies[number] = free_ms - oldest * self.frame_ms
         return latencies

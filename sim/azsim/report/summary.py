@@ -70,18 +70,19 @@ def _time(record: RunRecord) -> Summary:
     compute_ms = cycles_to_ms(counters.cycles, record.chip.core.clock_mhz)
     latencies = record.latencies_ms()
     return {
-        "frames": counters.frames,
+        "frames": record.frames,
+        "frames_per_pass": record.frames_per_pass,
         "frame_ms": record.frame_ms,
         "frame_ms_source": record.frame_ms_source,
         "cycles": counters.cycles,
-        "cycles_per_frame": _ratio(counters.cycles, counters.frames),
-        "real_time_factor": _ratio(compute_ms, counters.frames * record.frame_ms),
+        "cycles_per_frame": _ratio(counters.cycles, record.frames),
+        "real_time_factor": _ratio(compute_ms, record.frames * record.frame_ms),
         "frame_latency_ms": {
             "p50": _percentile(latencies, 50),
             "p99": _percentile(latencies, 99),
             "max": _percentile(latencies, 100),
         },
-        "deadline_misses": int(np.count_nonzero(latencies > record.frame_ms)),
+        "deadline_misses": int(np.count_nonzero(latencies > record.deadline_ms)),
     }
 
 
@@ -105,7 +106,12 @@ def _memory(record: RunRecord) -> Summary:
         "dram_peak_gb_per_s": _rounded(peak * giga),
         "dram_bandwidth_share": None if per_cycle is None else _rounded(per_cycle / peak),
         "weight_store_bytes_read": counters.counts["store_bytes"],
+        "weight_store_fill_cycles": -(-_resident_bytes(record) * simple.per_cycles // simple.bytes),
     }
+
+
+def _resident_bytes(record: RunRecord) -> int:
+    return sum(layer.resident_bytes for layer in record.program.layers)
 
 
 def _weights(rows: tuple[LayerRow, ...]) -> Summary:
@@ -118,6 +124,7 @@ def _weights(rows: tuple[LayerRow, ...]) -> Summary:
         "nonzeros": nonzeros,
         "zeros_share": _ratio(weights - nonzeros, weights),
         "stream_bytes": stream_bytes,
+        "weight_store_bytes": sum(row.info.resident_bytes for row in rows),
         "stream_bytes_fetched": sum(row.counters.stream_bytes for row in rows),
         "bits_per_weight": _ratio(stream_bytes * BITS_PER_BYTE, weights),
         "entropy_bits_per_weight": _ratio(entropy_bytes * BITS_PER_BYTE, weights),

@@ -1,0 +1,74 @@
+"""Compiled programs kept by content: graph, ranges, plan, chip and azsim's own sources."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from azsim.cache import DEFAULT_LIMIT_BYTES, ContentCache, cache_folder, content_key, source_key
+from azsim.compiler import compile_graph
+from azsim.compiler.plan import CompressionPlan
+from azsim.compiler.ranges import Ranges
+from azsim.config import ChipConfig
+from azsim.errors import ConfigError, ModelError
+from azsim.graph import Graph
+from azsim.program import Program, load_program, save_program
+
+LIMIT_VARIABLE = "AZSIM_CACHE_MB"
+
+
+def compile_cached(
+    graph: Graph, chip: ChipConfig, ranges: Ranges, plan: CompressionPlan
+) -> Program:
+    """`compile_graph`, or the program it made for the same content before.
+
+    Raises:
+        ModelError: a cache entry that is damaged; it names the file to delete.
+        ConfigError: $AZSIM_CACHE_MB is not a whole number.
+    """
+    cache = ContentCache(cache_folder("programs"), ".azp", _limit_bytes())
+    key = content_key(_parts(graph, chip, ranges, plan))
+    entry = cache.find(key)
+    if entry is not None:
+        return _loaded(entry)
+    program = compile_graph(graph, chip, ranges, plan).program
+    cache.store(key, lambda path: save_program(program, path))
+    return program
+
+
+def _loaded(entry: Path) -> Program:
+    try:
+        return load_program(entry)
+    except ModelError:
+        raise ModelError(f"{entry}: cache entry is damaged and must be deleted") from None
+
+
+def _limit_bytes() -> int:
+    text = os.environ.get(LIMIT_VARIABLE)
+    if text is None:
+        return DEFAULT_LIMIT_BYTES
+    if not text.isdecimal():
+        raise ConfigError(f"${LIMIT_VARIABLE}: must be a whole number of MB, not '{text}'")
+    return int(text) << 20
+
+
+def _parts(
+    graph: Graph, chip: ChipConfig, ranges: Ranges, plan: CompressionPlan
+) -> Iterator[bytes | memoryview | str]:
+    """Everything a program depends on."""
+    yield source_key()
+    yield chip.config_hash()
+    yield plan.to_json()
+    yield json.dumps([sorted(ranges.peak.items()), sorted(ranges.cell_peak.items())])
+    yield repr((graph.name, graph.nodes, graph.inputs, graph.outputs, graph.states))
+    yield json.dumps(sorted(graph.metadata.items()))
+    for name, value in sorted(graph.values.items()):
+        yield repr((name, value.shape, value.kind.value, value.is_index))
+        if value.data is not None:
+            data = np.ascontiguousarray(value.data)
+            yield data.dtype.str
+            yield memoryview(data.reshape(-1).view(np.uint8))
