@@ -2,5 +2,6 @@
 
 from azsim.zoo.entries import ZooEntry, build_zoo, zoo_table
 from azsim.zoo.model import save_onnx
+from azsim.zoo.page import zoo_markdown
 
-__all__ = ["ZooEntry", "build_zoo", "save_onnx", "zoo_table"]
+__all__ = ["ZooEntry", "build_zoo", "save_onnx", "zoo_markdown", "zoo_table"]

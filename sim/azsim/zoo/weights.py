@@ -15,6 +15,7 @@ from azsim.errors import ConfigError
 Float32Array = npt.NDArray[np.float32]
 
 ROW_SCALE_SIGMA = 0.25  # of the natural logarithm of a row's scale; our choice
+LEAST_DRAW = np.float32(1e-30)  # one draw in ten million is 0, which would add a zero weight
 MIN_BITS, MAX_BITS = 2, 8
 
 
@@ -51,6 +52,7 @@ def grid_weights(
     check_grid(bits, sparsity)
     weights = rng.standard_exponential((rows, columns), dtype=np.float32)
     scales = np.exp(ROW_SCALE_SIGMA * rng.standard_normal((rows, 1))).astype(np.float32)
+    np.maximum(weights, LEAST_DRAW, out=weights)
     weights *= scales
     _zero_smallest(weights, round(sparsity * rows * columns))
     top = np.float32((1 << (bits - 1)) - 1)
