@@ -54,7 +54,9 @@ def _head(s: Summary) -> Iterator[Text]:
     if s["status"] == "assumed":
         yield Text(f"{s['chip']} is an assumption: no AZ silicon figure exists", style="yellow")
     yield Text(f"input: {one_line(s['input'])}; calibrated on {one_line(s['calibration'])}")
-    yield Text(f"frame time: {s['frame_ms']:g} ms, from {one_line(s['frame_ms_source'])}")
+    together = s["frames_per_pass"]
+    passes = f"; {together} frames computed together" if together > 1 else ""
+    yield Text(f"frame time: {s['frame_ms']:g} ms, from {one_line(s['frame_ms_source'])}{passes}")
 
 
 def _figures(s: Summary) -> Iterator[Figure]:
@@ -79,7 +81,9 @@ def _time_figures(s: Summary) -> Iterator[Figure]:
     p50, p99 = _milliseconds(latency["p50"]), _milliseconds(latency["p99"])
     yield "latency p50 / p99", f"{p50} / {p99} ms", ""
     yield "bound by", f"{s['bound_by']} ({bound} of all cycles)", ""
-    yield "deadline misses", f"{misses:,} of {_count(s['frames'], 'frame')}", BAD if misses else ""
+    passes = -(-s["frames"] // s["frames_per_pass"])
+    what = _count(passes, "frame" if s["frames_per_pass"] == 1 else "pass")
+    yield "deadline misses", f"{misses:,} of {what}", BAD if misses else ""
 
 
 def _memory_figures(s: Summary) -> Iterator[Figure]:
@@ -215,7 +219,8 @@ def _short(name: str, characters: int) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}{plural}"
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -73,7 +73,8 @@ class RunRecord:
     def latencies_ms(self) -> npt.NDArray[np.float64]:
         """Latency of each pass: completion minus arrival of its oldest frame.
 
-        Frame f arrives at f x frame_ms. A pass starts when its last frame has arrived and the pass before is complete.
+        Frame f arrives at f x frame_ms. A pass starts when its last frame has arrived and the pass
+        before is complete.
         """
         latencies = np.empty(self.counters.frames)
         free_ms = 0.0

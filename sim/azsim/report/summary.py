@@ -17,7 +17,7 @@ import numpy as np
 from azsim.report.atomic import replaced_file
 from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_work
 from azsim.report.record import RunRecord
-from azsim.units import BITS_PER_BYTE, cycles_to_ms
+from azsim.units import BITS_PER_BYTE, ceil_div, cycles_to_ms
 
 WRITTEN_BY = "azsim"
 Summary = dict[str, Any]
@@ -60,6 +60,7 @@ def _setting(record: RunRecord) -> Summary:
         "calibration": record.calibration,
         "bits": record.bits,
         "sparsity": record.sparsity,
+        "plan": json.loads(record.plan) if record.plan else None,
         "timing_only": record.timing_only,
         "seeds": dict(sorted(record.seeds.items())),
     }
@@ -99,6 +100,7 @@ def _memory(record: RunRecord) -> Summary:
     per_cycle = _quotient(moved, counters.cycles)
     peak = simple.bytes / simple.per_cycles
     giga = record.chip.core.clock_mhz / 1000  # bytes per cycle to GB/s
+    resident_bytes = sum(layer.resident_bytes for layer in record.program.layers)
     return {
         "dram_bytes_read": counters.dram_bytes_read,
         "dram_bytes_written": counters.dram_bytes_written,
@@ -106,12 +108,8 @@ def _memory(record: RunRecord) -> Summary:
         "dram_peak_gb_per_s": _rounded(peak * giga),
         "dram_bandwidth_share": None if per_cycle is None else _rounded(per_cycle / peak),
         "weight_store_bytes_read": counters.counts["store_bytes"],
-        "weight_store_fill_cycles": -(-_resident_bytes(record) * simple.per_cycles // simple.bytes),
+        "weight_store_fill_cycles": ceil_div(resident_bytes * simple.per_cycles, simple.bytes),
     }
-
-
-def _resident_bytes(record: RunRecord) -> int:
-    return sum(layer.resident_bytes for layer in record.program.layers)
 
 
 def _weights(rows: tuple[LayerRow, ...]) -> Summary:

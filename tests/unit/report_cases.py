@@ -1,0 +1,133 @@
+"""A small made-up run whose every figure can be worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from azsim.config import ChipConfig, load_chip
+from azsim.counters import CommandTrace, Counters, LayerCounters
+from azsim.program import TILE_DTYPE, LayerInfo, Port, Program
+from azsim.report.record import RunRecord
+from azsim_kernels import isa
+
+LAYERS = (
+    LayerInfo("enc/x", "Linear", 16, 10, 1, 5, 160, 80, 96, 70, 33),
+    LayerInfo("enc/cell", "LstmCell"),
+    LayerInfo("input and output", "DMA"),
+)
+LAYER_COUNTERS = (
+    LayerCounters("enc/x", 4000, 2000, 4400, 1500, 100, 32_000, 288, 21),
+    LayerCounters("enc/cell", 600, 0, 0, 0, 500, 0, 0, 3),
+    LayerCounters("input and output", 400, 50, 0, 0, 0, 300, 0, 6),
+)
+# engine class, opcode, unit, layer, arguments, start, free
+COMMANDS = (
+    (isa.DMA_A, isa.LOAD, 0, 2, (512, 0, 32), 0, 70),
+    (isa.DMA_W, isa.FETCH, 0, 0, (0, 64, 0), 1, 80),
+    (isa.DMA_W, isa.FETCH, 1, 0, (64, 32, 0), 2, 90),
+    (isa.DECODE, isa.TILE, 0, 0, (0, 1, 0), 3, 100),
+    (isa.DECODE, isa.TILE, 1, 0, (1, 1, 1), 4, 120),
+    (isa.MAC, isa.PRODUCT, 0, 0, (0, 8, 10), 100, 110),
+    (isa.MAC, isa.PRODUCT, 0, 0, (1, 8, 10), 120, 130),
+    (isa.VECTOR, isa.RESCALE, 0, 0, (16,), 130, 140),
+    (isa.VECTOR, isa.LSTM_CELL, 0, 1, (), 140, 160),
+    (isa.DMA_A, isa.STORE, 0, 2, (544, 0, 16), 160, 1000),
+)
+OUTPUT = Port("y", 544, (2, 2), "int8", 0.5, 3)
+
+
+def make_record(**changes: Any) -> RunRecord:
+    """Return the run on az1 (500 MHz, 12.8 B per cycle): steps of 1000, 1000 and 3000 cycles."""
+    chip = load_chip("az1")
+    record = RunRecord(
+        model="small.onnx",
+        chip=chip,
+        program=make_program(chip),
+        counters=make_counters(),
+        frame_ms=0.004,  # 2000 cycles
+        frame_ms_source="--frame-ms",
+        input_source="frames.npz",
+        calibration="the run's own input",
+        bits=5,
+        sparsity=0.5,
+        timing_only=False,
+        version="0.1.0",
+        frames=3,
+        plan='{"bits": 5, "sparsity": 0.5}',
+        integers={"y": np.arange(12, dtype=np.int8).reshape(3, 2, 2)},
+        sqnr_db={"y": 31.25},
+        seeds={"weights": 1},
+        wall_seconds=0.5,
+    )
+    return replace(record, **changes)
+
+
+def make_program(chip: ChipConfig) -> Program:
+    """Two tiles, fetched and decoded side by side; then a product each and the vector work."""
+    tiles = np.zeros(2, TILE_DTYPE)
+    tiles["address"], tiles["decode_cycles"] = (0, 64), (20, 40)
+    empty = np.zeros(0, np.int64)
+    memory = np.zeros(0, np.uint8)
+    return Program(
+        "small", chip.name, chip.config_hash(), make_commands(COMMANDS), empty, empty, tiles,
+        LAYERS, memory, memory, 560, 64, (), (OUTPUT,),
+    )  # fmt: skip
+
+
+def make_commands(rows: Any) -> NDArray[Any]:
+    """Return `rows` as command records."""
+    commands = np.zeros(len(rows), isa.COMMAND)
+    for command, (engine, opcode, unit, layer, arg, _, _) in zip(commands, rows, strict=True):
+        command["engine"], command["opcode"], command["unit"] = engine, opcode, unit
+        command["layer"] = layer
+        command["arg"][: len(arg)] = arg
+    return commands
+
+
+def make_counters() -> Counters:
+    """Counters of three steps."""
+    counts = dict.fromkeys(isa.counter_names(2), 0)
+    counts |= {"dma_w_bytes": 30_000, "dma_a_read_bytes": 2000, "dma_a_write_bytes": 300}
+    counts |= {"mac_products_done": 240, "mac_products_skipped": 240, "store_bytes": 7}
+    times = np.array([row[5:] for row in COMMANDS], np.int64)
+    return Counters(
+        3,
+        np.array([1000, 1000, 3000]),
+        {name: make_stalls(busy) for name, busy in zip(isa.engine_names(2), BUSY, strict=True)},
+        counts,
+        LAYER_COUNTERS,
+        CommandTrace(times[:, 0] - 1, times[:, 0], times[:, 1]),
+    )
+
+
+BUSY = (2000, 1800, 900, 1500, 700, 600, 90)
+
+
+def make_stalls(busy: int) -> dict[str, int]:
+    """Return the classes of one engine; they sum to the 5000 cycles of the run."""
+    return {"busy": busy, "starved": 40, "blocked": 30, "waiting": 20, "idle": 4910 - busy}
+
+
+def with_layers(record: RunRecord, infos: Any, counted: Any) -> RunRecord:
+    """Return `record` with other layers."""
+    program = replace(record.program, layers=tuple(infos))
+    counters = replace(record.counters, layers=tuple(counted))
+    return replace(record, program=program, counters=counters)
+
+
+def without_steps(record: RunRecord) -> RunRecord:
+    """Return `record` as if no step had run."""
+    empty = np.zeros(0, np.int64)
+    counters = Counters(
+        0,
+        empty,
+        {name: dict.fromkeys(isa.STALL_CLASS_NAMES, 0) for name in isa.engine_names(2)},
+        dict.fromkeys(isa.counter_names(2), 0),
+        tuple(LayerCounters(layer.name, *[0] * 8) for layer in LAYERS),
+        CommandTrace(empty, empty, empty),
+    )
+    return replace(record, counters=counters, frames=0, integers={}, sqnr_db={})
