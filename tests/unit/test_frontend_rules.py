@@ -76,6 +76,29 @@ def case(operator: str, text: str, *inputs: Any, **options: Any) -> Any:
     return pytest.param(build, f"node 'n' ({operator}): {text}", id=f"{operator} {text}")
 
 
+def quantized(
+    operator: str, text: str, *scale_shape: int, value: int = 1, **attributes: Any
+) -> Any:
+    """A MatMul, Gemm (x (2, 4) times weights (4, 4)) or LSTM (3 features, 2 cells) whose weights of
+    int16 go through DequantizeLinear along `axis`, scales of `scale_shape`."""
+
+    def build(maker: ModelMaker) -> None:
+        is_lstm = operator == "LSTM"
+        axis = attributes.pop("axis", 0)
+        maker.input("x", (1, 1, 3) if is_lstm else (2, 4))
+        maker.tensor("q", np.full((1, 8, 3) if is_lstm else (4, 4), value), np.int16)
+        maker.tensor("s", np.ones(scale_shape))
+        maker.node("DequantizeLinear", ["q", "s"], ["w"], axis=axis)
+        maker.tensor("r", np.ones((1, 8, 2)))
+        inputs = ["x", "w", "r"] if is_lstm else ["x", "w"]
+        more = {"hidden_size": 2} if is_lstm else attributes
+        maker.node(operator, inputs, ["y"], name="n", **more)
+        maker.opset = 21
+        maker.output("y")
+
+    return pytest.param(build, f"node 'n' ({operator}): {text}", id=f"{operator} {text}")
+
+
 FLOATS = "inputs must be float tensors, not "
 DATA = "the first input must be a computed float tensor, not "
 CONSTANTS = "all inputs but the first must be constants, not "
@@ -89,6 +112,18 @@ TABLE = "a table must be a float matrix (rows, features) gathered along axis 0, 
 INDICES = "constant indices must be within the axis (negative counts from the end), not "
 PARTS = "the parts must be of size 1 or more, one for each output, and add up to the axis, not "
 LISTS = "starts, ends, axes and steps must be of one length and name each axis at most once"
+CONSTANT_SCALE = "scale and zero point must be constants, not "
+SCALES = "scales must be float32, positive and finite, not "
+BLOCKS = "block_size must be 0 (one scale for the tensor, or one per entry of an axis), not "
+RESULT = "the result must be int8 or uint8 (a constant's also int4, uint4, int16 or uint16), not "
+AGREE = "there must be one scale, or one per entry of the axis, and as many zero points, not "
+INTEGERS = (
+    "the first input must be int8 or uint8 (a constant also int4, uint4, int16, uint16 or int32),"
+    " not "
+)
+ROWS = (
+    "scales of quantized weights must be one, or one per output (dimension 1; 0 with transB), not "
+)
 RESHAPE = (
     "shape must hold as many elements as the input (0 copies a size, one -1 takes the rest), not "
 )
@@ -192,6 +227,51 @@ CASES = [
     ),
     case("Gemm", "the first input must have 2 dimensions, not shape (2, 2, 2)",
          *("c", f32(2, 2))),
+    # 8-bit integers
+    case("QuantizeLinear", CONSTANT_SCALE + "the computed 'y'", "x", "y"),
+    case("QuantizeLinear", SCALES + "0", "x", np.float32(0)),
+    case("QuantizeLinear", SCALES + "-0.5", "x", np.float32(-0.5)),
+    case("QuantizeLinear", SCALES + "nan", "x", np.float32(np.nan)),
+    case("QuantizeLinear", SCALES + "inf", "x", np.float32(np.inf)),
+    case("QuantizeLinear", SCALES + "the float64 't1'", "x", np.float64(1)),
+    case("QuantizeLinear", BLOCKS + "2", "x", f32(1), opset=21, block_size=2),
+    case("QuantizeLinear", BLOCKS + "scales of shape (2, 2)", "x", f32(2, 2), opset=21),
+    case("QuantizeLinear", "precision and the type of the result must be float32, not float16",
+         "x", np.float32(1), opset=23, precision=TensorProto.FLOAT16),
+    case("QuantizeLinear", "the first input must be a float tensor, not the integer input 'i'",
+         "i", np.float32(1)),
+    case("QuantizeLinear", "the first input must be a float tensor, not the int64 't0'",
+         np.arange(3), np.float32(1)),
+    case("QuantizeLinear", RESULT + "int16", "x", np.float32(1), np.int16(0), opset=21),
+    case("QuantizeLinear", RESULT + "int8 with a zero point of uint8",
+         *("x", np.float32(1), np.uint8(0)), opset=21, output_dtype=TensorProto.INT8),
+    case("QuantizeLinear", AGREE + "2 scales and 1 zero points", "x", f32(2), np.zeros(1, np.int8)),
+    case("QuantizeLinear", AGREE + "3 scales for 4 entries", "x", f32(3), np.zeros(3, np.int8)),
+    case("QuantizeLinear", AGREE + "axis 2 of 2 dimensions", "x", f32(4), np.zeros(4, np.int8),
+         axis=2),
+    case("QuantizeLinear", "a computed tensor must have one scale, not 4",
+         *("x", f32(4), np.zeros(4, np.int8))),
+    case("QuantizeLinear", "constant 't0' must be finite, not NaN",
+         *(np.array([1, np.nan], np.float32), np.float32(1))),
+    case("DequantizeLinear", INTEGERS + "the float32 'x'", "x", np.float32(1)),
+    case("DequantizeLinear", INTEGERS + "the integer input 'i'", "i", np.float32(1)),
+    case("DequantizeLinear", INTEGERS + "the int64 't0'", np.arange(3), np.float32(1)),
+    case("DequantizeLinear", "the zero point must have the type of the integers, not int8 beside"
+         " uint8", *(np.ones(3, np.uint8), np.float32(1), np.int8(0))),
+    case("DequantizeLinear", "the zero point of int32 must be 0, not 3",
+         *(np.ones(3, np.int32), np.float32(1), np.int32(3))),
+    case("DequantizeLinear", SCALES + "0", *(np.ones(3, np.uint8), np.float32([1, 0, 1])), axis=0),
+    quantized("MatMul", ROWS + "one per entry of dimension 0 of 'w'", 4),
+    quantized("Gemm", ROWS + "one per entry of dimension 1 of 'w'", 4, axis=1, transB=1),
+    quantized("Gemm", "alpha must be positive where the weights are quantized, not -1", alpha=-1.0),
+    quantized("MatMul", "quantized weights less their zero point must be -128 to 127, not 128 in"
+              " 'w'", value=128),
+    quantized("LSTM", "scales of quantized W and R must be one, or one per row of the gates"
+              " (dimension 1), not one per entry of dimension 2 of 'w'", 3, axis=2),
+    quantized("LSTM", "quantized W and R less their zero point must be -128 to 127, not -129 in"
+              " 'w'", value=-129),
+    case("Concat", "inputs must be float tensors, or all computed tensors of integers, not the"
+         " integer input 'i'", "x", "i", axis=0),
     # forms of the node itself
     case("Softmax", "attribute 'axes' must be one of opset 17's", "x", axes=1),
     case("Softmax", "attribute 'axis' must be of type INT", "x", axis=1.0),

@@ -68,7 +68,7 @@ def test_sound_graph() -> None:
 
 NAMES = (
     "MatMul, LSTM, Add, Mul, Relu, Sigmoid, Tanh, Softmax, Concat, Slice, Take, Embed, Reshape,"
-    " Transpose"
+    " Transpose, Quantize"
 )
 
 CASES = [

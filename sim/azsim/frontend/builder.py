@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from azsim.errors import ModelError
 from azsim.frontend.node import Array, OnnxNode, Operand
-from azsim.graph import Node, Value, ValueKind
+from azsim.graph import Node, Quantization, StoredIntegers, Value, ValueKind
 from azsim.graph.shapes import output_shapes
 from azsim.graph.text import quoted
-from azsim.graph.types import Attribute
+from azsim.graph.types import MOVING_OPERATORS, Attribute
 from azsim.graph.verify import check_size
 
 
@@ -19,10 +20,19 @@ class GraphBuilder:
     """Canonical values and nodes so far, and what each name of the file stands for.
 
     `operands` maps a name of the file to the operand it stands for: itself, or for a dropped
-    operator (Identity, a Cast to the type it has) the operand behind it.
+    operator (Identity, a Cast to the type it has) the operand behind it. `grids` says for each
+    graph input of 8-bit integers and each Quantize output what its integers mean. `spend(node,
+    elements)` refuses a node that makes more constant data than the model may.
     """
 
-    def __init__(self, names: Iterable[str], outputs: Iterable[str]) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        outputs: Iterable[str],
+        spend: Callable[[OnnxNode, int], None],
+    ) -> None:
+        self.spend = spend
+        self.grids: dict[str, Quantization] = {}
         self.values: dict[str, Value] = {}
         self.nodes: list[Node] = []
         self.operands: dict[str, Operand] = {}
@@ -50,13 +60,21 @@ class GraphBuilder:
         """Return an unused node name like `wish`."""
         return self._fresh(wish, self._node_names)
 
-    def give(self, name: str, shape: tuple[int, ...], kind: ValueKind, is_index: bool) -> None:
-        """Enter a graph input or state."""
+    def give(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        kind: ValueKind,
+        is_index: bool = False,
+        element: str = "",
+    ) -> None:
+        """Enter a graph input or state; `element` is int8 or uint8 if it is made of those."""
         check_size(f"input {quoted(name)}", shape)
         self.values[name] = Value(name, shape, kind, is_index=is_index)
-        self.operands[name] = Operand(name, shape, is_index=is_index)
+        root = name if element else ""
+        self.operands[name] = Operand(name, shape, is_index=is_index, element=element, root=root)
 
-    def constant(self, name: str, data: Array) -> str:
+    def constant(self, name: str, data: Array, stored: StoredIntegers | None = None) -> str:
         """Enter float constant `name` as float32 and return the name. Raises ModelError if the
         data is not float, empty, NaN or infinite."""
         what = f"constant {quoted(name)}"
@@ -67,17 +85,19 @@ class GraphBuilder:
             single = data.astype(np.float32, copy=False)
         if not (np.isfinite(single.min()) and np.isfinite(single.max())):
             raise ModelError(f"{what} must be finite in float32, not NaN or infinite")
-        self.values[name] = Value(name, single.shape, ValueKind.CONSTANT, data=single)
+        self.values[name] = Value(name, single.shape, ValueKind.CONSTANT, single, stored=stored)
         return name
 
-    def derived(self, node: OnnxNode, role: str, data: Array) -> str:
+    def derived(
+        self, node: OnnxNode, role: str, data: Array, stored: StoredIntegers | None = None
+    ) -> str:
         """Enter a constant made for `node` (a folded weight, say) under a new name."""
-        return self.constant(self.fresh_value(f"{node.name}.{role}"), data)
+        return self.constant(self.fresh_value(f"{node.name}.{role}"), data, stored)
 
     def use(self, operand: Operand) -> str:
         """Return the value name of an operand, entering a constant at its first use."""
         if operand.data is not None and operand.name not in self.values:
-            self.constant(operand.name, operand.data)
+            self.constant(operand.name, operand.data, operand.stored)
         return operand.name
 
     def emit(
@@ -100,6 +120,36 @@ class GraphBuilder:
             self.values[output] = Value(output, shape, ValueKind.NODE)
             self.operands[output] = Operand(output, shape)
         self.nodes.append(node)
+
+    def quantize(self, node: OnnxNode, source: str, grid: Quantization) -> None:
+        """Append a Quantize of value `source`; its output is a tensor of the grid's integers."""
+        output = node.outputs[0]
+        self.emit(node.name, "Quantize", (source,), (output,))
+        self.values[output] = replace(self.values[output], quantization=grid)
+        self.operands[output] = replace(self.operands[output], element=grid.element, root=output)
+        self.grids[output] = grid
+
+    def settle(self, node: OnnxNode, root: str, grid: Quantization) -> None:
+        """Note that `node` reads the integers of `root` as numbers on `grid`, the only one."""
+        known = self.grids.setdefault(root, grid)
+        if known != grid:
+            raise node.refusal(
+                f"scale and zero point must be those of {quoted(root)}, {known.text()},"
+                f" not {grid.text()}"
+            )
+
+    def settled_values(self) -> dict[str, Value]:
+        """Return all values with the grids that inputs and moved tensors turned out to lie on."""
+        values = dict(self.values)
+        for name, grid in self.grids.items():
+            values[name] = replace(values[name], quantization=grid)
+        for node in self.nodes:
+            grids = {values[name].quantization for name in node.inputs if name}
+            if node.operator in MOVING_OPERATORS and len(grids) == 1:
+                (common,) = grids
+                for name in node.outputs:
+                    values[name] = replace(values[name], quantization=common)
+        return values
 
     def drop(self, node: OnnxNode, source: Operand) -> None:
         """Let the node's output stand for `source`; where the file lists that output as a graph

@@ -122,13 +122,16 @@ class Folder:
         for name, value in node.attributes.items():
             if isinstance(value, onnx.TensorProto):  # the evaluator would trust its stated size
                 self._tensors.read(value, f"{node.name}.{name}")
-        wanted = self._estimate(node, data)
-        if wanted > self._left:
-            raise node.refusal(
-                f"folding constants must make at most {self._left} elements, not {wanted}"
-            )
-        self._left -= max(1, wanted)
+        self.spend(node, self._estimate(node, data))
         return self._evaluate(proto, node, data)
+
+    def spend(self, node: OnnxNode, elements: int) -> None:
+        """Take `elements` off what folding may still make, or refuse the node."""
+        if elements > self._left:
+            raise node.refusal(
+                f"folding constants must make at most {self._left} elements, not {elements}"
+            )
+        self._left -= max(1, elements)
 
     def _estimate(self, node: OnnxNode, data: Sequence[Array]) -> int:
         try:

@@ -20,13 +20,13 @@ import numpy.typing as npt
 
 from azsim.errors import ModelError
 from azsim.frontend.audio import HOP_MS, MEL_BANKS, WINDOW_MS, log_mel, read_wav, stack_frames
-from azsim.graph import Graph, Value
+from azsim.frontend.model_file import FRAME_PROPERTY, frame_ms_of
+from azsim.graph import Graph, Quantization, Value
 from azsim.graph.shapes import element_count
 from azsim.graph.text import one_line, quoted, shape_text
 
 Array = npt.NDArray[np.generic]
 
-FRAME_PROPERTY = "azsim.frame_ms"
 MAX_INPUT_ELEMENTS = 1 << 28  # of one input over all steps: 1 GiB as float32
 _MAX_HEADER_CHARACTERS = 1000
 _READ_BYTES = 1 << 20
@@ -61,18 +61,7 @@ class Inputs:
 
 def read_frame_ms(graph: Graph) -> float | None:
     """Return the time one step stands for (property `azsim.frame_ms`), None if it is not given."""
-    text = graph.metadata.get(FRAME_PROPERTY)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < 1e9:
-        raise ModelError(
-            f"property '{FRAME_PROPERTY}' must be a positive number, not {quoted(text)}"
-        )
-    return value
+    return frame_ms_of(graph.metadata)
 
 
 def load_inputs(path: str | Path, graph: Graph, steps: int | None) -> Inputs:
@@ -80,8 +69,10 @@ def load_inputs(path: str | Path, graph: Graph, steps: int | None) -> Inputs:
 
     .npz: one array per graph input of shape (d0, d1, ...), as (steps, d0, d1, ...) or
     (steps * d0, d1, ...), under the input's name; where the graph has one input, a single array may
-    have any name. .wav: see `azsim.frontend.audio`; k = elements of the input / 64 frames of 10 ms
-    are stacked per step. Raises ModelError of one line naming the file, the array and what must be.
+    have any name. For an input of int8 or uint8 an integer array is taken as the model's integers,
+    a float array as the numbers they stand for. .wav: see `azsim.frontend.audio`; k = elements of
+    the input / 64 frames of 10 ms are stacked per step. Raises ModelError of one line naming the
+    file, the array and what must be.
     """
     path = Path(path)
     readers = {".npz": _read_npz, ".wav": _read_recording}
@@ -235,8 +226,12 @@ def _read_header(file: IO[bytes], value: Value) -> _Header:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ModelError(f"{what} must be a sound .npy array of version 1.0") from None
     pattern = "[<>|=]?[iu][1248]" if value.is_index else "[<>|=]?f[248]"
+    if value.quantization is not None:
+        pattern = "[<>|=]?([iu][1248]|f[248])"
     if not re.fullmatch(pattern, kind):
         wanted = "integer" if value.is_index else "float32 (or float16, float64)"
+        if value.quantization is not None:
+            wanted = f"{value.quantization.element} or float32"
         raise ModelError(f"{what} must be {wanted}, not {quoted(kind)}")
     if fortran and len(shape) > 1:
         raise ModelError(f"{what} must be stored in C order, not in Fortran order")
@@ -271,8 +266,22 @@ def _read_array(file: IO[bytes], header: _Header, value: Value, steps: int) -> A
             raise ModelError(f"{what} must hold {steps} steps as its header says; it is cut short")
         raw += piece
     stored = np.frombuffer(raw, dtype=header.dtype)
+    if value.quantization is not None and header.dtype.kind in "iu":
+        return _numbers(what, stored, value.quantization).reshape(steps, *value.shape)
     with np.errstate(over="ignore"):  # too large for float32 is refused just below
         array = stored.astype(np.int64 if value.is_index else np.float32, copy=False)
     if not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise ModelError(f"{what} must be finite, not NaN or infinite")
     return array.reshape(steps, *value.shape)
+
+
+def _numbers(what: str, integers: Array, grid: Quantization) -> Array:
+    """Return the numbers that the model's own integers stand for."""
+    low, high = grid.limits
+    for extreme in (int(integers.min()), int(integers.max())):
+        if not low <= extreme <= high:
+            raise ModelError(
+                f"{what} must hold {grid.element}, integers of {low} to {high}, not {extreme}"
+            )
+    steps = integers.astype(np.float32) - np.float32(grid.zero_point)
+    return steps * np.float32(grid.scale)

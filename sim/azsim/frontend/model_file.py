@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -18,6 +18,7 @@ OLDEST_OPSET = 13
 MAX_FILE_BYTES = (1 << 31) - 1  # the limit of the format; larger weights go to external files
 METADATA_PREFIX = "azsim."
 STATE_PROPERTY = "azsim.state"
+FRAME_PROPERTY = "azsim.frame_ms"
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -103,6 +104,22 @@ def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
                 raise ModelError(f"property {quoted(entry.key)} must be given once")
             found[entry.key] = entry.value
     return found
+
+
+def frame_ms_of(metadata: Mapping[str, str]) -> float | None:
+    """Return the time one step stands for (property `azsim.frame_ms`), None if it is not given."""
+    text = metadata.get(FRAME_PROPERTY)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1e9:
+        raise ModelError(
+            f"property '{FRAME_PROPERTY}' must be a positive number, not {quoted(text)}"
+        )
+    return value
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -11,6 +11,7 @@ import onnx
 import onnx.defs
 
 from azsim.errors import ModelError
+from azsim.graph import StoredIntegers
 from azsim.graph.text import quoted
 
 Array = npt.NDArray[np.generic]
@@ -23,13 +24,20 @@ AttributeValue = (
 class Operand:
     """A value that a node reads: the canonical name, its shape, and data if it is a constant.
 
-    `data` keeps the file's own type (float64, int64, bool, ...) until a graph node takes it.
+    `data` keeps the file's own type (float64, int64, bool, ...) until a graph node takes it;
+    `stored` says what integers it was made of, if it is a dequantized constant. `element` is the
+    file's type of integers, constant or computed: "int8", "int4" (read as int8), ...; a computed
+    one has `root`, the graph input or Quantize output that knows its scale. "" stands for float or
+    anything else.
     """
 
     name: str
     shape: tuple[int, ...]
     data: Array | None = None
     is_index: bool = False
+    element: str = ""
+    root: str = ""
+    stored: StoredIntegers | None = None
 
 
 @dataclass(frozen=True)

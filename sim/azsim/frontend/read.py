@@ -7,6 +7,7 @@ the support rules of its operator and written down in canonical form (`DEFAULT_O
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,17 @@ import onnx
 
 from azsim.errors import ModelError
 from azsim.frontend.builder import GraphBuilder
+from azsim.frontend.carry import MOVING, carried
 from azsim.frontend.fold import FOLDABLE, Folder
-from azsim.frontend.model_file import load_model, opset_version, read_metadata, read_state_pairs
+from azsim.frontend.model_file import (
+    frame_ms_of,
+    load_model,
+    opset_version,
+    read_metadata,
+    read_state_pairs,
+)
 from azsim.frontend.node import Array, OnnxNode, Operand, checked_attributes, node_text, present
+from azsim.frontend.operators.quantized import LIMITS
 from azsim.frontend.rules import check_rules
 from azsim.frontend.support import OPERATORS
 from azsim.frontend.tensors import TensorReader, kind_name
@@ -25,6 +34,7 @@ from azsim.graph.text import one_line, quoted, shape_text
 
 FLOAT = onnx.TensorProto.FLOAT
 INDEX_KINDS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+INTEGER_KINDS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 
 def read_onnx(path: str | Path) -> Graph:
@@ -58,14 +68,15 @@ class _Reader:
         self._graph = model.graph
         self._metadata = read_metadata(model)
         self._pairs = read_state_pairs(self._metadata)
+        frame_ms_of(self._metadata)  # refused here, whoever uses it later
         self._initializers = {tensor.name: tensor for tensor in self._graph.initializer}
         self._given = [i for i in self._graph.input if i.name not in self._initializers]
         self._outputs = [output.name for output in self._graph.output]
         self._node_names = self._name_nodes()
-        self._builder = GraphBuilder(self._check_names(), self._outputs)
-        self._builder.reserve_node_names(self._node_names)
         self._tensors = TensorReader(path.parent)
         self._folder = Folder(self._tensors, self._opset)
+        self._builder = GraphBuilder(self._check_names(), self._outputs, self._folder.spend)
+        self._builder.reserve_node_names(self._node_names)
 
     def read(self) -> Graph:
         """Return the verified graph."""
@@ -114,16 +125,17 @@ class _Reader:
     def _enter_inputs(self) -> None:
         for value in self._given:
             kind, shape = self._declared_type(value)
-            if kind != FLOAT and kind not in INDEX_KINDS:
+            if kind not in (FLOAT, *INDEX_KINDS, *INTEGER_KINDS):
                 raise ModelError(
-                    f"input {quoted(value.name)} must be float32, or int32 or int64 for row"
-                    f" numbers, not {kind_name(kind)}"
+                    f"input {quoted(value.name)} must be float32, int8 or uint8, or int32 or int64"
+                    f" for row numbers, not {kind_name(kind)}"
                 )
             is_state = value.name in self._pairs
-            if is_state and kind != FLOAT:
-                raise ModelError(f"state {quoted(value.name)} must be float32")
+            if is_state and kind in INDEX_KINDS:
+                raise ModelError(f"state {quoted(value.name)} must be float32, int8 or uint8")
             role = ValueKind.STATE if is_state else ValueKind.INPUT
-            self._builder.give(value.name, shape, role, is_index=kind != FLOAT)
+            element = kind_name(kind) if kind in INTEGER_KINDS else ""
+            self._builder.give(value.name, shape, role, kind in INDEX_KINDS, element)
         for source, result in self._pairs.items():
             if source not in self._builder.operands:
                 raise ModelError(f"state {quoted(source)} must be a graph input")
@@ -160,9 +172,10 @@ class _Reader:
     def _operand(self, name: str) -> Operand | None:
         """Return what `name` stands for; a stored tensor is read at its first use."""
         if name not in self._builder.operands and name in self._initializers:
-            data = self._tensors.read(self._initializers[name], name)
+            tensor = self._initializers[name]
+            data = self._tensors.read(tensor, name)
             self._folder.allow(data)
-            self._builder.operands[name] = Operand(name, data.shape, data)
+            self._builder.operands[name] = Operand(name, data.shape, data, element=_element(tensor))
         return self._builder.operands.get(name)
 
     def _checked(self, proto: onnx.NodeProto, name: str) -> OnnxNode:
@@ -191,27 +204,47 @@ class _Reader:
         node = self._checked(proto, name)
         results = self._constant_results(proto, node)
         if results is not None:
-            for output, data in zip(node.outputs, results, strict=True):
-                if output:
-                    self._builder.operands[output] = Operand(output, data.shape, data)
+            for operand in results:
+                self._builder.operands[operand.name] = operand
             return
         if node.operator not in OPERATORS:
             raise node.refusal(_operator_rule())
         support = OPERATORS[node.operator]
         check_rules(node, support.rules)
         support.lower(node, self._builder)
+        self._keep_integers(node)
 
-    def _constant_results(self, proto: onnx.NodeProto, node: OnnxNode) -> list[Array] | None:
+    def _keep_integers(self, node: OnnxNode) -> None:
+        """What a moving operator makes of integers are integers of the same meaning."""
+        first = node.operand(0)
+        if first is None or not first.root or node.operator not in (*MOVING, "Cast"):
+            return
+        for output in node.outputs:
+            if output:
+                operand = self._builder.operands[output]
+                self._builder.operands[output] = replace(
+                    operand, element=first.element, root=first.root
+                )
+
+    def _constant_results(self, proto: onnx.NodeProto, node: OnnxNode) -> list[Operand] | None:
         """Return the node's results if they can be known now, else None."""
         if node.operator == "Constant":
-            return [self._constant_value(node)]
+            value = self._constant_value(node)
+            tensor = node.attributes.get("value")
+            element = _element(tensor) if isinstance(tensor, onnx.TensorProto) else ""
+            return [Operand(node.outputs[0], value.shape, value, element=element)]
         if node.operator in ("Shape", "Size"):
-            return [_shape_result(node)]
+            size = _shape_result(node)
+            return [Operand(node.outputs[0], size.shape, size)]
         data = [operand.data for operand in present(node.inputs) if operand.data is not None]
         if node.operator not in FOLDABLE or not data or len(data) < len(present(node.inputs)):
             return None
+        outputs = tuple(name for name in node.outputs if name)
         results = self._folder.fold(proto, node, data)
-        return results if len(results) == len([o for o in node.outputs if o]) else None
+        if len(results) != len(outputs):
+            return None
+        named = replace(node, outputs=outputs)
+        return carried(named, results, lambda other: self._folder.fold(proto, node, other))
 
     def _constant_value(self, node: OnnxNode) -> Array:
         if len(node.attributes) != 1:
@@ -232,14 +265,21 @@ class _Reader:
             if found is None or found.kind is not ValueKind.NODE:
                 continue
             tensor = value.type.tensor_type
-            if tensor.elem_type not in (0, FLOAT):
+            kind = self._builder.operands[value.name].element or "float32"
+            if tensor.elem_type and _type_name(tensor.elem_type) != kind:
                 stated = kind_name(tensor.elem_type)
-                raise ModelError(f"value {quoted(value.name)} must be float32, not {stated}")
+                raise ModelError(f"value {quoted(value.name)} must be {kind}, not {stated}")
             if tensor.HasField("shape"):
                 _check_shape(value.name, tensor.shape, found.shape)
 
     def _finish(self) -> Graph:
-        values = self._builder.values
+        for value in self._given:
+            operand = self._builder.operands[value.name]
+            if operand.root and operand.root not in self._builder.grids:
+                raise ModelError(
+                    f"input {quoted(value.name)} of {operand.element} must go to a DequantizeLinear"
+                )
+        values = self._builder.settled_values()
         for name in self._outputs:
             if name not in values or values[name].kind is not ValueKind.NODE:
                 raise ModelError(f"output {quoted(name)} must be computed by a node")
@@ -255,6 +295,16 @@ class _Reader:
             ),
             metadata=self._metadata,
         )
+
+
+def _element(tensor: onnx.TensorProto) -> str:
+    """Return the name of a stored tensor's type if it is one of integers, else ""."""
+    name = kind_name(tensor.data_type)
+    return name if name in LIMITS else ""
+
+
+def _type_name(kind: int) -> str:
+    return "float32" if kind == FLOAT else kind_name(kind)
 
 
 def _operator_rule() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from azsim.frontend.node import OnnxNode, present
+from azsim.frontend.node import OnnxNode, Operand, present
 from azsim.graph.text import quoted
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def float_inputs(node: OnnxNode) -> str | None:
     for operand in present(node.inputs):
         if operand.is_index:
             return f"the integer input {quoted(operand.name)}"
+        if operand.root:
+            return f"the {operand.element} tensor {quoted(operand.name)}"
         if operand.data is not None and not np.issubdtype(operand.data.dtype, np.floating):
             return f"the {operand.data.dtype} constant {quoted(operand.name)}"
     return None
@@ -96,3 +98,22 @@ def constant_integers(node: OnnxNode, position: int) -> tuple[int, ...] | None:
             f"constant {quoted(operand.name)} must be integer, not {operand.data.dtype}"
         )
     return tuple(int(entry) for entry in operand.data.reshape(-1))
+
+
+def scales_off_axis(operand: Operand, axis: int) -> str | None:
+    """Say where the scales of a dequantized constant lie, None if along `axis` or all in one."""
+    if operand.stored is None:
+        return None
+    wide = [k for k, size in enumerate(operand.stored.scale.shape) if size != 1 and k != axis]
+    return f"one per entry of dimension {wide[0]} of {quoted(operand.name)}" if wide else None
+
+
+def integers_beyond_8_bits(operand: Operand) -> str | None:
+    """Say which integer of a dequantized constant does not fit int8, None if all do."""
+    if operand.stored is None:
+        return None
+    integers = operand.stored.integers
+    for extreme in (int(integers.min(initial=0)), int(integers.max(initial=0))):
+        if not -128 <= extreme <= 127:
+            return f"{extreme} in {quoted(operand.name)}"
+    return None

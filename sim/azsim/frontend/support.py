@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from azsim.frontend.fold import FOLDABLE
-from azsim.frontend.operators import elementwise, movement, products, recurrent, shaping
+from azsim.frontend.operators import (
+    elementwise,
+    movement,
+    products,
+    quantized,
+    recurrent,
+    shaping,
+)
 from azsim.frontend.rules import Support, rule_text
 
 OPERATORS: dict[str, Support] = {
     support.operator: support
-    for family in (products, recurrent, elementwise, movement, shaping)
+    for family in (products, recurrent, elementwise, movement, shaping, quantized)
     for support in family.SUPPORT
 }
 
@@ -52,6 +59,9 @@ def operators_markdown() -> str:
         "* All dimensions are numbers. Computed tensors are float32; stored float16 and float64",
         "  tensors become float32; weights must be finite.",
         "* Integer graph inputs (int32, int64) may only choose rows of a table (Gather).",
+        "* 8-bit integers (int8, uint8) come from QuantizeLinear or are graph inputs; they may be moved",
+        "  (Reshape, Slice, Split, Gather, Transpose, Concat and the like) and must go through",
+        "  DequantizeLinear before anything else: see quantized_models.md.",
         "* Nodes that hang on constants only are folded, also for these further operators:",
         f"  {_further_folded()}.",
         "* Recurrent states: model property `azsim.state`, a JSON object",

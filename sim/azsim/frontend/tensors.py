@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ MAX_STORED_RANK = 32
 MAX_EXTERNAL_REUSE = 4  # tensors may share external bytes, within reason
 
 _KINDS = onnx.TensorProto
-# element types that are read; bfloat16, float8, text, complex and 4-bit are refused by name
+# element types that are read; bfloat16, float8, float4, 2-bit, text and complex are refused by name
 DTYPES: dict[int, np.dtype[np.generic]] = {
     _KINDS.FLOAT: np.dtype("<f4"),
     _KINDS.DOUBLE: np.dtype("<f8"),
@@ -34,7 +35,10 @@ DTYPES: dict[int, np.dtype[np.generic]] = {
     _KINDS.UINT32: np.dtype("<u4"),
     _KINDS.UINT64: np.dtype("<u8"),
     _KINDS.BOOL: np.dtype("?"),
+    _KINDS.INT4: np.dtype("i1"),  # as read; in the file two lie in a byte
+    _KINDS.UINT4: np.dtype("u1"),
 }
+_PACKED = (_KINDS.INT4, _KINDS.UINT4)
 _FIELDS: dict[int, str] = {
     _KINDS.FLOAT: "float_data",
     _KINDS.DOUBLE: "double_data",
@@ -92,7 +96,8 @@ class TensorReader:
         dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
         offset = _number(what, entries, "offset") or 0
         length = _number(what, entries, "length")
-        wanted = count * dtype.itemsize
+        packed = tensor.data_type in _PACKED
+        wanted = -(-count // 2) if packed else count * dtype.itemsize
         if length is not None:
             _check_count(what, length, wanted, "bytes")
         there = path.stat().st_size
@@ -109,6 +114,9 @@ class TensorReader:
             )
         self._bytes_left[path] -= wanted
         try:
+            if packed:
+                content = np.fromfile(path, dtype=np.uint8, count=wanted, offset=offset)
+                return _unpacked(content, count, dtype)
             return np.fromfile(path, dtype=dtype, count=count, offset=offset)
         except OSError as error:
             raise ModelError(f"{what}: cannot read {quoted(path.name)}: {error.strerror}") from None
@@ -116,17 +124,49 @@ class TensorReader:
 
 def _read_inside(tensor: onnx.TensorProto, what: str) -> Array:
     dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
+    if tensor.data_type in _PACKED:
+        return _unpacked(_packed_bytes(tensor, what, -(-count // 2)), count, dtype)
     if tensor.HasField("raw_data"):
         raw = tensor.raw_data
         _check_count(what, len(raw), count * dtype.itemsize, "bytes")
         return np.frombuffer(raw, dtype=dtype)
-    field = getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data"))
+    name = _FIELDS.get(tensor.data_type, "int32_data")
+    field = getattr(tensor, name)
     _check_count(what, len(field), count, "elements")
     if tensor.data_type == _KINDS.FLOAT16:  # stored as the bits of each number
         return np.array(field, dtype=np.int32).astype(np.uint16).view(np.float16)
     wide = {"int32_data": np.int32, "uint64_data": np.uint64}
-    stored = wide.get(_FIELDS.get(tensor.data_type, "int32_data"), dtype)
-    return np.array(field, dtype=stored).astype(dtype, copy=False)
+    stored = np.array(field, dtype=wide.get(name, dtype))
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype.name)
+        _check_range(what, stored, int(limits.min), int(limits.max), kind_name(tensor.data_type))
+    return stored.astype(dtype, copy=False)
+
+
+def _packed_bytes(tensor: onnx.TensorProto, what: str, count: int) -> npt.NDArray[np.uint8]:
+    """Return the bytes of a 4-bit tensor, two elements in each."""
+    if tensor.HasField("raw_data"):
+        _check_count(what, len(tensor.raw_data), count, "bytes")
+        return np.frombuffer(tensor.raw_data, dtype=np.uint8)
+    _check_count(what, len(tensor.int32_data), count, "bytes")
+    stored = np.array(tensor.int32_data, dtype=np.int32)
+    _check_range(what, stored, -128, 255, "bytes")
+    return stored.astype(np.uint8)
+
+
+def _unpacked(content: npt.NDArray[np.uint8], count: int, dtype: np.dtype[np.generic]) -> Array:
+    """Return `count` 4-bit elements, the first of each byte in its low half, sign-extended if
+    `dtype` is signed. An odd last half byte is padding."""
+    halves = np.empty(2 * content.size, dtype=np.uint8)
+    halves[0::2], halves[1::2] = content & 15, content >> 4
+    elements = halves[:count].view(dtype)
+    return (elements ^ 8) - np.int8(8) if dtype == np.int8 else elements
+
+
+def _check_range(what: str, stored: npt.NDArray[Any], low: int, high: int, kind: str) -> None:
+    wrong = stored[(stored < low) | (stored > high)]
+    if wrong.size:
+        raise ModelError(f"{what} must hold {kind} of {low} to {high}, not {int(wrong[0])}")
 
 
 def _check_count(what: str, got: int, want: int, unit: str) -> None:

@@ -181,6 +181,7 @@ _RULES: dict[str, Rule] = {
     "Take": _take,
     "Embed": _embed,
     "Transpose": _transpose,
+    "Quantize": _same,
 }
 
 

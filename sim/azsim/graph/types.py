@@ -6,9 +6,11 @@ static.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +28,65 @@ class ValueKind(Enum):
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """The grid of a tensor of 8-bit integers in a model: real = (integer - zero_point) * scale.
+
+    `element` is the model's own type, int8 or uint8; `zero_point` is one of its values; `scale` is
+    positive and finite, one for the whole tensor. A machine of int8 holds a uint8 u as u - 128,
+    with the zero point lowered alike (`stored_zero_point`): the real numbers are the same.
+    """
+
+    element: str
+    scale: float
+    zero_point: int = 0
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest integer of the model's type."""
+        return (0, 255) if self.element == "uint8" else (-128, 127)
+
+    @property
+    def stored_zero_point(self) -> int:
+        """The zero point of the same numbers held as int8."""
+        return self.zero_point - 128 if self.element == "uint8" else self.zero_point
+
+    def is_sound(self) -> bool:
+        """True if type, scale and zero point are what the class says."""
+        low, high = self.limits
+        return (
+            self.element in ("int8", "uint8")
+            and 0.0 < self.scale < math.inf
+            and low <= self.zero_point <= high
+        )
+
+    def text(self) -> str:
+        """`uint8 in steps of 0.01 from 3`."""
+        return f"{self.element} in steps of {self.scale:.6g} from {self.zero_point}"
+
+
+@dataclass(frozen=True)
+class StoredIntegers:
+    """What a model file holds of a constant that it stores quantized: data = integers * scale.
+
+    `integers` has the constant's shape, its zero point taken off already; `scale` (float64,
+    positive) has as many dimensions, all of size 1 but the one along which the scales differ, if
+    they do; `bits` is the width of the file's type (4, 8, 16, 32).
+    """
+
+    integers: npt.NDArray[np.integer[Any]]
+    scale: npt.NDArray[np.float64]
+    bits: int
+
+
+@dataclass(frozen=True)
 class Value:
     """One tensor of the graph.
 
-    `data` is present exactly for constants: float32, or int64 where a node takes indices.
-    `is_index` marks an int32/int64 graph input that a Gather uses as row numbers.
+    `data` is present exactly for constants: float32, or int64 where a node takes indices; `stored`
+    if the model holds such a constant as integers with a scale. `is_index` marks an int32/int64
+    graph input that a Gather uses as row numbers. `quantization` says that the model holds the
+    value as 8-bit integers: a graph input, a state, the output of Quantize, or what a moving
+    operator made of these.
     """
 
     name: str
@@ -38,6 +94,8 @@ class Value:
     kind: ValueKind
     data: npt.NDArray[np.generic] | None = None
     is_index: bool = False
+    quantization: Quantization | None = None
+    stored: StoredIntegers | None = None
 
     @property
     def size(self) -> int:
@@ -110,4 +168,9 @@ DEFAULT_OPERATORS: dict[str, str] = {
     " output index.shape + (D,)",
     "Reshape": "input x; the output's shape says the rest",
     "Transpose": "input x; attribute perm",
+    "Quantize": "input x; the output's `quantization` says the grid: round(x / scale), halves to"
+    " even, plus zero point, saturated; as a number again (QuantizeLinear and DequantizeLinear)",
 }
+
+# Operators that change no number: what they make of a quantized value lies on the same grid.
+MOVING_OPERATORS = ("Reshape", "Slice", "Take", "Transpose", "Concat")

@@ -7,7 +7,14 @@ import numpy as np
 from azsim.errors import ModelError
 from azsim.graph.shapes import element_count, one_operator, output_shapes
 from azsim.graph.text import quoted, shape_text
-from azsim.graph.types import DEFAULT_OPERATORS, Graph, Node, Value, ValueKind
+from azsim.graph.types import (
+    DEFAULT_OPERATORS,
+    MOVING_OPERATORS,
+    Graph,
+    Node,
+    Value,
+    ValueKind,
+)
 
 MAX_ELEMENTS = 1 << 26  # of one value: 256 MiB as float32
 MAX_COMPUTED_ELEMENTS = 1 << 27  # of all values that a step computes
@@ -57,6 +64,46 @@ def _check_values(graph: Graph) -> None:
             raise ModelError(f"value {quoted(name)} must have no data, it is no constant")
         if value.is_index and value.kind is not ValueKind.INPUT:
             raise ModelError(f"value {quoted(name)} must be a graph input to be an index")
+        _check_quantization(value)
+
+
+def _check_quantization(value: Value) -> None:
+    """Check the grid of a value and the integers of a constant, as far as one value shows."""
+    grid, stored = value.quantization, value.stored
+    if grid is not None and (not grid.is_sound() or value.data is not None or value.is_index):
+        raise ModelError(
+            f"value {quoted(value.name)} must be computed or given as int8 or uint8 with a positive"
+            f" scale and a zero point of its type, not {grid.text()}"
+        )
+    if stored is None:
+        return
+    if value.data is None or stored.integers.shape != value.shape:
+        raise ModelError(f"constant {quoted(value.name)} must hold one integer for each number")
+    if stored.scale.ndim != len(value.shape) or not (
+        np.isfinite(stored.scale).all() and (stored.scale > 0).all()
+    ):
+        raise ModelError(f"constant {quoted(value.name)} must have positive, finite scales")
+    wide = [axis for axis, size in enumerate(stored.scale.shape) if size != 1]
+    if len(wide) > 1 or any(stored.scale.shape[k] != value.shape[k] for k in wide):
+        raise ModelError(f"constant {quoted(value.name)} must have scales along one dimension")
+
+
+def _check_grids(graph: Graph, node: Node) -> None:
+    """Outputs lie on a grid exactly if the node puts or keeps them there."""
+    where = f"node {quoted(node.name)} ({one_operator(node)})"
+    output = graph.values[node.outputs[0]] if node.outputs[0] else None
+    if node.operator == "Quantize":
+        if output is None or output.quantization is None:
+            raise ModelError(f"{where}: output must have a quantization")
+        return
+    inputs = {graph.values[name].quantization for name in node.inputs if name}
+    kept = node.operator in MOVING_OPERATORS and len(inputs) == 1
+    for name in node.outputs:
+        grid = graph.values[name].quantization if name else None
+        if grid is not None and not (kept and grid in inputs):
+            raise ModelError(
+                f"{where}: output {quoted(name)} must not have a quantization of its own"
+            )
 
 
 def _check_computed_size(graph: Graph) -> None:
@@ -131,6 +178,7 @@ def _check_nodes(graph: Graph) -> None:
             raise ModelError(f"{where}: operator must be one of {', '.join(DEFAULT_OPERATORS)}")
         _check_inputs(graph, node, known)
         _check_outputs(graph, node, known)
+        _check_grids(graph, node)
         seen.add(node.name)
         known.update(name for name in node.outputs if name)
     for name in graph.values:
@@ -146,6 +194,13 @@ def _check_states(graph: Graph) -> None:
                 f"state {quoted(pair.source)}: result {quoted(pair.result)} must be computed"
             )
         source = graph.values[pair.source]
+        grid = source.quantization
+        if grid is not None and grid != result.quantization:
+            there = "float32" if result.quantization is None else result.quantization.text()
+            raise ModelError(
+                f"state {quoted(pair.source)}: result {quoted(pair.result)} must be {grid.text()},"
+                f" not {there}"
+            )
         if source.shape != result.shape:
             raise ModelError(
                 f"state {quoted(pair.source)}: result {quoted(pair.result)} must have shape"
@@ -158,8 +213,9 @@ def verify_graph(graph: Graph) -> None:
 
     Sound means: names unique; nodes in execution order with every input known; operators and
     constant inputs as `DEFAULT_OPERATORS` says; shapes as the operators give them; constants
-    finite float32 or int64; each state paired with a computed value of the same shape; at least one
-    node and one output.
+    finite float32 or int64; grids (`quantization`) sound, and only where a node or the file puts
+    them; each state paired with a computed value of the same shape and grid; at least one node and
+    one output.
     """
     if not graph.nodes:
         raise ModelError("graph must have one or more nodes")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.errors import ModelError
-from azsim.graph import Graph, Node
+from azsim.graph import Graph, Node, Quantization
 from azsim.graph.shapes import integer, integers
 from azsim.graph.text import quoted, shape_text
 
@@ -139,6 +139,26 @@ _EVALUATORS: dict[str, Evaluator] = {
 }
 
 
+def fake_quantize(x: Array, grid: Quantization) -> Float32Array:
+    """Return `x` moved to the numbers that `grid` has, as QuantizeLinear and DequantizeLinear do.
+
+    Computed in float32 as ONNX defines it: x / scale rounded to nearest, halves to even, plus zero
+    point, saturated to the type; then (integer - zero_point) * scale.
+    """
+    scale, (low, high) = np.float32(grid.scale), grid.limits
+    with np.errstate(over="ignore"):  # what divides to infinity saturates
+        steps = np.rint(np.asarray(x, dtype=np.float32) / scale)
+    zero = np.float32(grid.zero_point)
+    return np.asarray(np.clip(steps, low - zero, high - zero) * scale, dtype=np.float32)
+
+
+def _evaluate(graph: Graph, node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
+    grid = graph.values[node.outputs[0]].quantization if node.operator == "Quantize" else None
+    if grid is not None:
+        return (fake_quantize(_operands(operands, 1)[0], grid),)
+    return _EVALUATORS[node.operator](node, operands)
+
+
 def _finite(array: Array) -> bool:
     return bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
@@ -147,7 +167,7 @@ def _evaluate_node(graph: Graph, node: Node, values: dict[str, Array]) -> None:
     operands = [values[name] if name else None for name in node.inputs]
     try:
         with np.errstate(all="ignore"):  # a value that overflows is refused below
-            results = _EVALUATORS[node.operator](node, operands)
+            results = _evaluate(graph, node, operands)
         if node.operator == "LSTM":
             values[node.name + C_MAX_SUFFIX] = results[3]
         for name, result in zip(node.outputs, results, strict=False):
@@ -179,6 +199,8 @@ def _given(graph: Graph, names: tuple[str, ...], arrays: Mapping[str, Array]) ->
             given[name] = array.astype(np.int64 if value.is_index else np.float32)
         if not _finite(given[name]):
             raise ModelError(f"input {quoted(name)} must be finite, not NaN or infinite")
+        if value.quantization is not None:  # the model takes integers here
+            given[name] = fake_quantize(given[name], value.quantization)
     return given
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
-from azsim.frontend.node import OnnxNode
+from azsim.frontend.node import OnnxNode, present
 from azsim.frontend.rules import (
     Support,
     axis_in_range,
@@ -19,7 +19,23 @@ from azsim.graph.text import quoted, shape_text
 from azsim.graph.types import Attribute
 
 
+def float_or_quantized(node: OnnxNode) -> str | None:
+    """inputs must be float tensors, or all computed tensors of integers."""
+    roots = [operand.root for operand in present(node.inputs)]
+    return None if all(roots) else float_inputs(node)
+
+
+def _check_one_grid(node: OnnxNode, builder: GraphBuilder) -> None:
+    """Integers may be joined only if they all mean the same."""
+    roots = {operand.root: operand for operand in present(node.inputs) if operand.root}
+    grids = {builder.grids.get(root) for root in roots}
+    if len(roots) > 1 and (len(grids) > 1 or None in grids):
+        names = ", ".join(quoted(operand.name) for operand in list(roots.values())[:4])
+        raise node.refusal(f"integers of {names} must have one type, scale and zero point")
+
+
 def _lower_concat(node: OnnxNode, builder: GraphBuilder) -> None:
+    _check_one_grid(node, builder)
     axis = normal_axis(node.whole("axis", 0), len(node.require(0).shape))
     if len(node.inputs) == 1:
         builder.drop(node, node.require(0))
@@ -194,7 +210,7 @@ def _lower_transpose(node: OnnxNode, builder: GraphBuilder) -> None:
 
 
 SUPPORT = (
-    Support("Concat", "Concat", (float_inputs, axis_in_range), _lower_concat),
+    Support("Concat", "Concat", (float_or_quantized, axis_in_range), _lower_concat),
     Support(
         "Split",
         "Slice for each used output",

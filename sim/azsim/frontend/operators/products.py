@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import Array, OnnxNode
-from azsim.frontend.rules import Support, float_inputs
+from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
 from azsim.graph.text import quoted, shape_text
 
 
@@ -22,6 +25,23 @@ def weights_are_constant(node: OnnxNode) -> str | None:
     if second.data is None:
         return f"the computed {quoted(second.name)}"
     return None if len(second.shape) == 2 else f"of shape {shape_text(second.shape)}"
+
+
+def weight_scales_are_per_row(node: OnnxNode) -> str | None:
+    """scales of quantized weights must be one, or one per output (dimension 1; 0 with transB)."""
+    return scales_off_axis(node.require(1), 0 if node.whole("transB", 0) else 1)
+
+
+def weight_integers_fit(node: OnnxNode) -> str | None:
+    """quantized weights less their zero point must be -128 to 127."""
+    return integers_beyond_8_bits(node.require(1))
+
+
+def alpha_keeps_the_sign(node: OnnxNode) -> str | None:
+    """alpha must be positive where the weights are quantized."""
+    alpha = node.real("alpha", 1.0)
+    is_wrong = node.require(1).stored is not None and not 0.0 < alpha < math.inf
+    return f"{alpha:g}" if is_wrong else None
 
 
 def data_is_not_transposed(node: OnnxNode) -> str | None:
@@ -72,8 +92,13 @@ def _gemm_weight(node: OnnxNode, builder: GraphBuilder) -> str:
     alpha = node.real("alpha", 1.0)
     if weight.data is None or (alpha == 1.0 and not node.whole("transB", 0)):
         return builder.use(weight)
-    matrix = weight.data.T if node.whole("transB", 0) else weight.data
-    return builder.derived(node, "weight", _scaled(matrix, alpha))
+    matrix, stored = weight.data, weight.stored
+    if node.whole("transB", 0):
+        matrix = matrix.T
+        stored = stored and replace(stored, integers=stored.integers.T, scale=stored.scale.T)
+    if stored is not None and alpha != 1.0:
+        stored = replace(stored, scale=stored.scale * alpha)
+    return builder.derived(node, "weight", _scaled(matrix, alpha), stored)
 
 
 def _lower_gemm(node: OnnxNode, builder: GraphBuilder) -> None:
@@ -85,7 +110,9 @@ def _lower_gemm(node: OnnxNode, builder: GraphBuilder) -> None:
     product = builder.fresh_value(f"{node.name}.product")
     builder.emit(node.name, "MatMul", inputs, (product,))
     if third.data is not None and beta != 1.0:
-        addend = builder.derived(node, "bias", _scaled(third.data, beta))
+        stored = third.stored if beta > 0 else None
+        stored = stored and replace(stored, scale=stored.scale * beta)
+        addend = builder.derived(node, "bias", _scaled(third.data, beta), stored)
     else:
         addend = builder.use(third)
     name = builder.fresh_node(f"{node.name}.add")
@@ -96,7 +123,13 @@ SUPPORT = (
     Support(
         "MatMul",
         "MatMul",
-        (float_inputs, data_is_computed, weights_are_constant),
+        (
+            float_inputs,
+            data_is_computed,
+            weights_are_constant,
+            weight_scales_are_per_row,
+            weight_integers_fit,
+        ),
         _lower_matmul,
     ),
     Support(
@@ -107,6 +140,9 @@ SUPPORT = (
             data_is_computed,
             data_is_matrix,
             weights_are_constant,
+            weight_scales_are_per_row,
+            weight_integers_fit,
+            alpha_keeps_the_sign,
             data_is_not_transposed,
             computed_addend_unscaled,
             addend_broadcasts_one_way,

@@ -6,7 +6,7 @@ import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode, Operand
-from azsim.frontend.rules import Support, float_inputs
+from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
 from azsim.graph.text import quoted, shape_text
 
 X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P = range(8)
@@ -84,6 +84,16 @@ def recurrent_shape(node: OnnxNode) -> str | None:
     )
 
 
+def gate_scales_are_per_row(node: OnnxNode) -> str | None:
+    """scales of quantized W and R must be one, or one per row of the gates (dimension 1)"""
+    return scales_off_axis(node.require(W), 1) or scales_off_axis(node.require(R), 1)
+
+
+def gate_integers_fit(node: OnnxNode) -> str | None:
+    """quantized W and R less their zero point must be -128 to 127"""
+    return integers_beyond_8_bits(node.require(W)) or integers_beyond_8_bits(node.require(R))
+
+
 def _initial(operand: Operand | None, builder: GraphBuilder) -> str:
     """Return the value name; a constant of zeros is what an absent input means."""
     if operand is None or (operand.data is not None and not np.any(operand.data)):
@@ -122,6 +132,8 @@ SUPPORT = (
             input_is_computed,
             weights_are_constants,
             recurrent_shape,
+            gate_scales_are_per_row,
+            gate_integers_fit,
         ),
         _lower_lstm,
     ),

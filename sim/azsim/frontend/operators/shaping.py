@@ -118,8 +118,11 @@ def _lower_drop(node: OnnxNode, builder: GraphBuilder) -> None:
 def cast_changes_nothing(node: OnnxNode) -> str | None:
     """a computed tensor must be cast to float32, an integer graph input to int32 or int64."""
     kinds = onnx.TensorProto
-    allowed = (kinds.INT32, kinds.INT64) if node.require(0).is_index else (kinds.FLOAT,)
+    first = node.require(0)
     to = node.whole("to", 0)
+    if first.root:
+        return None if kind_name(to) == first.element else f"{first.element} to {kind_name(to)}"
+    allowed = (kinds.INT32, kinds.INT64) if first.is_index else (kinds.FLOAT,)
     return None if to in allowed else kind_name(to)
 
 
