@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from azsim.codec.ans_table import (
+    ValueClasses,
+    choose_classes,
+    choose_contexts,
+    encoder_tables,
+    palette_order,
+    table_record,
+)
 from azsim_kernels import bitmap, decode
+from azsim_kernels.ans_encode import encode_ans_tile
+from azsim_kernels.ans_types import EncoderTables, tile_scratch
 from azsim_kernels.crc import CRC_START, crc32c_tile
 from azsim_kernels.reference import bitmap as bitmap_reference
 from azsim_kernels.reference import decode as decode_reference
+from azsim_kernels.table_record import load_table
 from azsim_kernels.table_slots import TableSlots, empty_slots
-from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_BEATS, PROFILE_BITMAP, max_tile_words
+from azsim_kernels.tile_format import (
+    GROUP_WEIGHTS,
+    MAX_BEATS,
+    PALETTE_ENTRIES,
+    PROFILE_ANS,
+    PROFILE_BITMAP,
+    max_tile_words,
+)
 
 Words = NDArray[np.uint64]
 Weights = NDArray[np.int8]
@@ -81,3 +101,56 @@ def decode_both(
     np.testing.assert_array_equal(out, other_out)
     np.testing.assert_array_equal(beats, other_beats)
     return status, out, beats
+
+
+@dataclass(frozen=True, eq=False)
+class AnsTable:
+    """A table fitted to some weights."""
+
+    classes: ValueClasses
+    tables: EncoderTables
+    palette: NDArray[np.int64]
+
+    def record(self, slot: int, palette: bool = True) -> Words:
+        """Return the TABLE record for `slot`, with the palette if there is one and it is wanted."""
+        wanted = self.palette if palette and self.palette.size else None
+        return table_record(self.classes, self.tables, wanted, slot)
+
+    def slots(self, slot: int) -> TableSlots:
+        """Return slots of which only `slot` is written."""
+        slots = empty_slots()
+        assert load_table(self.record(slot), PROFILE_ANS, slots) == 0
+        return slots
+
+
+def ans_table(weights: Weights, dense: bool) -> AnsTable:
+    """Return a table that holds all modes of `weights`; zeros have a class only if `dense`."""
+    counts = np.bincount(weights.view(np.uint8), minlength=256).astype(np.int64)
+    if not dense:
+        counts[0] = 0
+    classes = choose_classes(counts)
+    sections = []
+    for start in range(0, weights.size, 1024):
+        part = weights[start : start + 1024]
+        nibbles = (part != 0).reshape(-1, 4) @ np.array([1, 2, 4, 8])
+        values = part if dense else part[part != 0]
+        owners = classes.value_class[values.view(np.uint8)]
+        row = [np.bincount(nibbles, minlength=16), np.bincount(owners, minlength=16)]
+        sections.append(np.concatenate(row))
+    frequencies = choose_contexts(np.array(sections, np.int64))
+    palette = palette_order(counts)
+    if palette.size > PALETTE_ENTRIES:
+        palette = palette[:0]
+    return AnsTable(classes, encoder_tables(classes, frequencies, palette), palette)
+
+
+def ans_tile(
+    weights: Weights, mode: int, table: AnsTable, tile_index: int = 0, slot: int = 0
+) -> Words:
+    """Return the words of a tile in the mode of header bits 3:0, from the kernel."""
+    out = np.zeros(2 * max_tile_words(weights.size) + 8, np.uint64)
+    crc = int(table.record(slot)[0]) >> 32
+    length = encode_ans_tile(
+        weights, tile_index, mode, table.tables, slot, crc, tile_scratch(weights.size), out
+    )
+    return out[:length].copy()

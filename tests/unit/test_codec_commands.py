@@ -80,12 +80,7 @@ def test_statistics_by_hand() -> None:
     info = inspect_stream(encode_tensor(weights, tile=256))
     assert info.modes == {"EMPTY": 1, "RAW+FIXED": 1}
     assert info.widths == {3: 1}
-    assert (info.header_bits, info.mask_bits, info.value_bits, info.padding_bits) == (
-        128,
-        256,
-        9,
-        55,
-    )
+    assert tuple(info.parts.values()) == (0, 128, 0, 256, 9, 55)
     assert info.total_bits == 64 * 7
     assert info.bits_per_weight == 64 * 7 / 512
     assert info.beats == 6 + 1

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from azsim.codec import (
     StreamInfo,
+    TableInfo,
     decode_tensor,
     encode_tensor,
     inspect_stream,
@@ -53,6 +54,13 @@ def compress(
     tile_order: Annotated[
         str, typer.Option(help="Order inside a shaped tile: row or column.")
     ] = "row",
+    prefer_speed: Annotated[
+        bool,
+        typer.Option(
+            "--prefer-speed/--prefer-size",
+            help="Profile ans: take modes of fewer decoder cycles that are nearly as short.",
+        ),
+    ] = True,
 ) -> None:
     """Compress int8 weights into a weight stream."""
     matrix = load_weights_npy(weights)
@@ -62,6 +70,7 @@ def compress(
         tile=tile,
         tile_shape=None if tile_shape is None else parse_tile_shape(tile_shape),
         tile_order=tile_order,
+        prefer_speed=prefer_speed,
         name=str(weights),
     )
     save_stream(stream, output)
@@ -103,6 +112,16 @@ def stream_table(info: StreamInfo, title: str) -> Table:
     return table
 
 
+def table_rows(table: TableInfo) -> list[tuple[str, str]]:
+    """Return (label, text) of each line about a TABLE record."""
+    rows = [(f"table {table.slot}: classes", " ".join(table.classes) or "none")]
+    if table.palette:
+        rows.append(("  palette", " ".join(map(str, table.palette))))
+    for name, bits in (("mask nibble", table.mask_bits), ("class", table.class_bits)):
+        rows.append((f"  bits per {name}", " ".join(f"{b:.2f}" for b in bits) + " by context"))
+    return rows
+
+
 def stream_rows(info: StreamInfo) -> list[tuple[str, str]]:
     """Return (label, text) of each line of statistics."""
     tile = f"{info.tile_rows} x {info.tile_columns}, {info.tile_order} order"
@@ -114,13 +133,9 @@ def stream_rows(info: StreamInfo) -> list[tuple[str, str]]:
         ("tile modes", ", ".join(f"{name} {count}" for name, count in info.modes.items())),
         ("fixed widths", ", ".join(f"{w} bit {n}" for w, n in info.widths.items()) or "none"),
     ]
-    parts = {
-        "headers": info.header_bits,
-        "masks": info.mask_bits,
-        "values": info.value_bits,
-        "padding": info.padding_bits,
-    }
-    for name, bits in parts.items():
+    for table in info.tables:
+        rows += table_rows(table)
+    for name, bits in info.parts.items():
         rows.append((name, f"{bits} bits, {100 * bits / info.total_bits:.2f} %"))
     rows += [
         ("payload", f"{info.total_bits // 8} bytes"),

@@ -8,11 +8,12 @@ from azsim.codec.decode import decode_tensor, decode_tile_at
 from azsim.codec.encode import encode_tensor, encode_tiles
 from azsim.codec.files import load_weights_npy, save_npy
 from azsim.codec.geometry import TileGrid
-from azsim.codec.inspect import StreamInfo, inspect_stream
+from azsim.codec.inspect import StreamInfo, TableInfo, inspect_stream
 
 __all__ = [
     "Stream",
     "StreamInfo",
+    "TableInfo",
     "TileGrid",
     "decode_tensor",
     "decode_tile_at",
