@@ -17,7 +17,9 @@ from azsim_kernels.isa import STALL_CLASS_NAMES
 
 MAX_LAYERS = 12
 MAX_SINGLE_ENGINES = 7
-SHOWN_OUTPUTS = 2
+LONGEST_LEFT_LABEL, LONGEST_LABEL = "integer reference", "decoder utilization"
+VALUE_COLUMNS = 34  # of the left values at most
+SQNR_NAME = 24
 TWO_PAIRS_COLUMNS = 96  # room for two labels with their values side by side
 LAYER_COLUMNS = 64  # of the table of layers, without the name
 SHORTEST_NAME, LONGEST_NAME = 12, 34
@@ -33,6 +35,9 @@ def print_summary(record: RunRecord, console: Console) -> None:
         _print_line(console, line)
     console.print()
     console.print(_figure_table(list(_figures(summary)), console.width))
+    labels = _label_columns(console.width)
+    for label, value, _ in _long_figures(summary, console.width - labels):
+        _print_line(console, Text.assemble((label.ljust(labels), DIM), value))
     console.print()
     console.print(_stall_table(summary["stalls"]))
     console.print()
@@ -66,7 +71,6 @@ def _figures(s: Summary) -> Iterator[Figure]:
     yield "MAC utilization", _percent(s["mac_utilization"]), ""
     share = _percent(s["decoder_utilization"])
     yield "decoder utilization", f"{share} of {_count(s['decoder_units'], 'unit')}", ""
-    yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"]), ""
     yield "integer reference", *_verified(s["verified"])
 
 
@@ -92,18 +96,31 @@ def _memory_figures(s: Summary) -> Iterator[Figure]:
     frames = max(s["frames"], 1)
     read, written = s["dram_bytes_read"] / frames, s["dram_bytes_written"] / frames
     yield "DRAM per frame", f"{_size(read)} in, {_size(written)} out", ""
-    if s["weight_store_bytes"]:
-        fill = f"filled before cycle 0 in {s['weight_store_fill_cycles']:,} cycles"
-        yield "in weight store", f"{_size(s['weight_store_bytes'])}, {fill}", ""
     bits = _number(s["bits_per_weight"], 3)
     yield "weight stream", f"{_size(s['stream_bytes'])}, {bits} bits per weight", ""
     yield "entropy", f"{_number(s['entropy_bits_per_weight'], 3)} bits per weight", ""
 
 
+def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
+    """Figures that take a line of their own."""
+    yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"], width), ""
+    if s["weight_store_bytes"]:
+        size, cycles = _size(s["weight_store_bytes"]), s["weight_store_fill_cycles"]
+        yield "weight store", f"{size} of the stream, read once: {cycles:,} cycles not counted", ""
+
+
+def _label_columns(width: int) -> int:
+    """Columns of the left labels with the two of space behind them."""
+    return 2 + len(LONGEST_LEFT_LABEL if width >= TWO_PAIRS_COLUMNS else LONGEST_LABEL)
+
+
 def _figure_table(figures: Sequence[Figure], width: int) -> Table:
     pairs = 2 if width >= TWO_PAIRS_COLUMNS else 1
-    table = Table.grid(padding=(0, 3, 0, 0), pad_edge=False)
-    for _ in range(2 * pairs):
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, min_width=_label_columns(width) - 2)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=VALUE_COLUMNS)
+    if pairs == 2:
+        table.add_column(no_wrap=True, min_width=len(LONGEST_LABEL))
         table.add_column(no_wrap=True, overflow="ellipsis")
     for first in range(0, len(figures), pairs):
         cells: list[Text] = []
@@ -113,15 +130,17 @@ def _figure_table(figures: Sequence[Figure], width: int) -> Table:
     return table
 
 
-def _sqnr(outputs: dict[str, float | None], timing_only: bool) -> str:
+def _sqnr(outputs: dict[str, float | None], timing_only: bool, width: int) -> str:
+    """As many outputs as fit into `width` columns; the others are counted."""
     if timing_only:
         return "not computed (timing only)"
-    shown = [
-        f"{_short(name, 16)} {'-' if value is None else f'{value:.1f} dB'}"
-        for name, value in list(outputs.items())[:SHOWN_OUTPUTS]
+    texts = [
+        f"{_short(name, SQNR_NAME)} {'-' if value is None else f'{value:.1f} dB'}"
+        for name, value in outputs.items()
     ]
-    more = len(outputs) - len(shown)
-    return (", ".join(shown) or "-") + (f", {more} more" if more else "")
+    shown = texts[: max(1, (width - len(", 999 more")) // (max(map(len, texts), default=0) + 2))]
+    more = len(texts) - len(shown)
+    return (", ".join(shown) or "-") + (f", {more:,} more" if more else "")
 
 
 def _verified(verified: dict[str, Any] | None) -> tuple[str, str]:
@@ -245,6 +264,6 @@ def _share(value: float, whole: float) -> float | None:
 def _size(size_bytes: float) -> str:
     if size_bytes < 10_000:
         return f"{size_bytes:,.0f} B"
-    if size_bytes < 10_000 * BYTES_PER_KB:
+    if size_bytes < 1000 * BYTES_PER_KB:
         return f"{size_bytes / BYTES_PER_KB:,.1f} KB"
-    return f"{size_bytes / BYTES_PER_MB:,.1f} MB"
+    return f"{size_bytes / BYTES_PER_MB:,.2f} MB"

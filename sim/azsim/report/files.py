@@ -58,7 +58,8 @@ def check_out(out: Path) -> None:
         if target.exists():
             _check_existing(out, target)
         with _made_parents(target, keep=False), _part_folder(target):
-            pass  # making the folder is the one true test of rights, space and name
+            # making a folder is the one true test of rights; looking up a name, of its length
+            target.exists()
     except OSError as error:
         raise cannot_write(out, error) from None
 
