@@ -1,8 +1,8 @@
 """The only place of numba options.
 
-`cache=True` alone is not safe: numba keys its cache by the file of the outer function, so an edit in a helper of
-another file would keep returning the old machine code. The cache folder is therefore keyed by a hash of all kernel
-sources. The setting is process-wide for numba.
+`cache=True` alone is not safe: numba keys its cache by the file of the outer function, so an edit
+in a helper of another file would keep returning the old machine code. The cache folder is therefore
+keyed by a hash of all kernel sources. The setting is process-wide for numba.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def sources_hash() -> str:
 
 
 def _writable_cache_root() -> Path:
-    """Return a folder for compiled kernels: the user's cache, or a temporary one if that cannot be written."""
+    """Return a folder for compiled kernels: the user's cache, or a temporary one if that cannot be
+    written."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     root = Path(home) / "azsim" / "kernels"
     try:
@@ -42,7 +43,8 @@ def _writable_cache_root() -> Path:
     return Path(tempfile.mkdtemp(prefix="azsim-kernels-"))
 
 
-# Code compiled with bounds checks must not be taken for code without: numba's own key leaves that out.
+# Code compiled with bounds checks must not be taken for code without: numba's own key leaves that
+# out.
 _checked = "-bounds" if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else ""
 numba.config.CACHE_DIR = str(_writable_cache_root() / f"{sources_hash()}{_checked}")
 

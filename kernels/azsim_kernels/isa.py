@@ -1,8 +1,9 @@
 """The command set of the machine: what a program is made of.
 
 Shared by the clocked model, the fast engine and the compiler. Data only: no timing rule lives here
-(docs/timing_model.md says when, docs/arithmetic.md says what). One command is one record of `COMMAND`;
-its operands are `arg[k]`, named per opcode by the `*_ARGS` tuples below. All addresses are byte addresses.
+(docs/timing_model.md says when, docs/arithmetic.md says what). One command is one record of
+`COMMAND`; its operands are `arg[k]`, named per opcode by the `*_ARGS` tuples below. All addresses
+are byte addresses.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Engine classes, as stored in `engine`. A chip with n decoder units has n DMA-W channels and n DECODE engines.
+# Engine classes, as stored in `engine`. A chip with n decoder units has n DMA-W channels and n
+# DECODE engines.
 DMA_W, DMA_A, DECODE, MAC, VECTOR = range(5)
 ENGINE_CLASS_NAMES = ("dma_w", "dma_a", "decode", "mac", "vector")
 
@@ -40,7 +42,16 @@ OPCODE_ENGINE = (0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4)
 
 # Vector operation classes of the chip file, in the order of `MachineParams.vector_latency`.
 VECTOR_CLASSES = ("copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax")
-OPCODE_VECTOR_CLASS = {RESCALE: 1, COPY: 0, REQUANT: 1, ADD: 2, MUL: 3, LUT: 4, LSTM_CELL: 5, SOFTMAX: 6}
+OPCODE_VECTOR_CLASS = {
+    RESCALE: 1,
+    COPY: 0,
+    REQUANT: 1,
+    ADD: 2,
+    MUL: 3,
+    LUT: 4,
+    LSTM_CELL: 5,
+    SOFTMAX: 6,
+}
 
 # Semaphore kinds (attribution of waiting) and stall classes.
 DATA, SPACE, ORDER = range(3)
@@ -75,7 +86,11 @@ COMMAND = np.dtype(
         ("n_signal", np.uint8),
         ("wait", np.uint8, (MAX_WAITS,)),  # semaphores, each taken `wait_count` times at the start
         ("wait_count", np.uint8, (MAX_WAITS,)),
-        ("signal", np.uint8, (MAX_SIGNALS,)),  # semaphores, each given `signal_count` times at the end
+        (
+            "signal",
+            np.uint8,
+            (MAX_SIGNALS,),
+        ),  # semaphores, each given `signal_count` times at the end
         ("signal_count", np.uint8, (MAX_SIGNALS,)),
         ("layer", np.int32),  # row of the program's layer table
         ("arg", np.int64, (N_ARGS,)),
@@ -87,25 +102,46 @@ COMMAND = np.dtype(
 FETCH_ARGS = ("address", "bytes", "source")  # source 0 = DRAM, 1 = weight store
 LOAD_ARGS = ("dram_address", "abuf_address", "bytes")
 STORE_ARGS = ("dram_address", "abuf_address", "bytes")
-GATHER_ARGS = ("table_address", "abuf_address", "row_bytes", "index_address", "indices", "table_rows")
+GATHER_ARGS = (
+    "table_address",
+    "abuf_address",
+    "row_bytes",
+    "index_address",
+    "indices",
+    "table_rows",
+)
 TILE_ARGS = ("slot", "groups", "tile_index")  # groups of 256 weights; index within its stream
 TABLE_ARGS = ("slot",)
 RAW_ARGS = ("slot", "groups", "tile_index")
 # Row r of the tile belongs to lane r mod lanes; its accumulator for activation column m is
 # acc_base + m * acc_stride + r // lanes. Weights lie row-major (rows x columns) in the slot.
 PRODUCT_ARGS = (
-    "slot", "rows", "columns", "activation_address", "activation_columns", "activation_stride_bytes",
-    "acc_base", "acc_stride", "clear", "weight_bits", "activation_zero_point", "last",
+    "slot", "rows", "columns", "activation_address", "activation_columns",
+    "activation_stride_bytes", "acc_base", "acc_stride", "clear", "weight_bits",
+    "activation_zero_point", "last",
 )  # fmt: skip
-# Parameters at param_address: multiplier int32[rows], bias int32[rows], shift int8[rows], contiguous.
+# Parameters at param_address: multiplier int32[rows], bias int32[rows], shift int8[rows],
+# contiguous.
 RESCALE_ARGS = (
-    "rows", "acc_base", "columns", "acc_stride", "param_address", "dst", "dst_stride_bytes", "dst_type",
-    "dst_zero_point", "flags", "addend", "addend_stride_bytes",
+    "rows", "acc_base", "columns", "acc_stride", "param_address", "dst", "dst_stride_bytes",
+    "dst_type", "dst_zero_point", "flags", "addend", "addend_stride_bytes",
 )  # fmt: skip
 COPY_ARGS = (
-    "src", "dst", "element_bytes", "shape0", "shape1", "shape2", "shape3",
-    "src_stride0", "src_stride1", "src_stride2", "src_stride3",
-    "dst_stride0", "dst_stride1", "dst_stride2", "dst_stride3",
+    "src",
+    "dst",
+    "element_bytes",
+    "shape0",
+    "shape1",
+    "shape2",
+    "shape3",
+    "src_stride0",
+    "src_stride1",
+    "src_stride2",
+    "src_stride3",
+    "dst_stride0",
+    "dst_stride1",
+    "dst_stride2",
+    "dst_stride3",
 )  # fmt: skip  (strides in bytes; a source stride of 0 repeats)
 REQUANT_ARGS = (
     "src", "elements", "src_type", "dst", "dst_type", "multiplier", "shift", "src_zero_point",
@@ -113,19 +149,20 @@ REQUANT_ARGS = (
 )  # fmt: skip
 # Element i of b is b[i mod b_period]: a row vector is repeated without being written out.
 ADD_ARGS = (
-    "a", "a_type", "b", "b_type", "dst", "dst_type", "elements", "multiplier_a", "multiplier_b", "shift",
-    "a_zero_point", "b_zero_point", "dst_zero_point", "flags", "b_period",
+    "a", "a_type", "b", "b_type", "dst", "dst_type", "elements", "multiplier_a", "multiplier_b",
+    "shift", "a_zero_point", "b_zero_point", "dst_zero_point", "flags", "b_period",
 )  # fmt: skip
 MUL_ARGS = (
     "a", "a_type", "b", "b_type", "dst", "dst_type", "elements", "multiplier", "unused", "shift",
     "a_zero_point", "b_zero_point", "dst_zero_point", "flags", "b_period",
 )  # fmt: skip
 LUT_ARGS = (
-    "src", "src_type", "elements", "dst", "dst_type", "table", "in_multiplier", "in_shift", "out_multiplier",
-    "out_shift", "src_zero_point", "dst_zero_point",
+    "src", "src_type", "elements", "dst", "dst_type", "table", "in_multiplier", "in_shift",
+    "out_multiplier", "out_shift", "src_zero_point", "dst_zero_point",
 )  # fmt: skip
 LSTM_CELL_ARGS = (
-    "gates", "c_in", "c_out", "h_out", "hidden", "c_fraction_bits", "h_multiplier", "h_shift", "h_zero_point",
+    "gates", "c_in", "c_out", "h_out", "hidden", "c_fraction_bits", "h_multiplier", "h_shift",
+    "h_zero_point",
 )  # fmt: skip
 SOFTMAX_ARGS = (
     "src", "rows", "columns", "dst", "in_multiplier", "in_shift", "out_multiplier", "out_shift",
@@ -142,7 +179,8 @@ STATUS_NAMES = ("DONE", "DEADLOCK", "SEMAPHORE_OVERFLOW", "BAD_TILE", "BAD_INDEX
 
 
 class MachineParams(NamedTuple):
-    """Every chip parameter that timing depends on, as integers (the kernels' view of a chip file)."""
+    """Every chip parameter that timing depends on, as integers (the kernels' view of a chip
+    file)."""
 
     units: int
     queue_depth: int
@@ -173,7 +211,9 @@ class MachineParams(NamedTuple):
     fill_cycles: int
     skip: int
     accumulators_per_lane: int
-    products_per_mac: tuple[int, int, int, int, int, int, int, int]  # index = weight bits - 1, filled upwards
+    products_per_mac: tuple[
+        int, int, int, int, int, int, int, int
+    ]  # index = weight bits - 1, filled upwards
     vector_lanes: int
     vector_latency_cycles: tuple[int, int, int, int, int, int, int]  # by VECTOR_CLASSES
     vector_interval_cycles: tuple[int, int, int, int, int, int, int]
@@ -199,7 +239,8 @@ def engine_number(engine_class: int, unit: int, units: int) -> int:
 
 
 def engine_names(units: int) -> list[str]:
-    """Names in the order of `engine_number`: ['dma_w0', ..., 'dma_a', 'decode0', ..., 'mac', 'vector']."""
+    """Names in the order of `engine_number`: ['dma_w0', ..., 'dma_a', 'decode0', ..., 'mac',
+    'vector']."""
     return (
         [f"dma_w{u}" for u in range(units)]
         + ["dma_a"]
@@ -208,7 +249,8 @@ def engine_names(units: int) -> list[str]:
     )
 
 
-# Counters of one run, in the order of `counter_names`: fixed ones first, then three per decoder unit.
+# Counters of one run, in the order of `counter_names`: fixed ones first, then three per decoder
+# unit.
 FIXED_COUNTERS = (
     "dma_a_requests", "dma_a_read_bytes", "dma_a_write_bytes",  # bytes moved over the memory bus
     "dma_w_requests", "dma_w_bytes",  # from DRAM
@@ -227,11 +269,13 @@ def counter_names(units: int) -> list[str]:
 
 
 class StepResult(NamedTuple):
-    """What one run of a program (one step) gave; the same for the clocked model and the fast engine.
+    """What one run of a program (one step) gave; the same for the clocked model and the fast
+    engine.
 
-    `dispatch`, `start`, `free` hold a cycle per command, -1 where it never happened. `stalls[engine, class]`
-    are cycles and sum to `cycles` per engine. `error_command` and `error_code` name the command and the tile
-    error (or semaphore number) when `status` is not DONE.
+    `dispatch`, `start`, `free` hold a cycle per command, -1 where it never happened.
+    `stalls[engine, class]` are cycles and sum to `cycles` per engine. `error_command` and
+    `error_code` name the command and the tile error (or semaphore number) when `status` is not
+    DONE.
     """
 
     status: int

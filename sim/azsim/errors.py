@@ -7,7 +7,8 @@
     ├── CompileError     the graph does not fit the chip (says need and have)
     └── SimulationError  the simulated machine stopped: deadlock, overflow, bad tile
 
-Each message is one line: where it is, what must be what, and what it is. Only `azsim.cli` prints them (exit code 2).
+Each message is one line: where it is, what must be what, and what it is. Only `azsim.cli` prints
+them (exit code 2).
 """
 
 from __future__ import annotations

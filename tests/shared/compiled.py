@@ -23,7 +23,8 @@ Steps = list[dict[str, np.ndarray]]
 def compile_file(
     path: Path, feeds: Mapping[str, np.ndarray], chip: ChipConfig, plan: CompressionPlan
 ) -> tuple[CompiledGraph, list[dict[str, np.ndarray]]]:
-    """Compile a model calibrated on `feeds` (steps, *shape); return it and the float values per step."""
+    """Compile a model calibrated on `feeds` (steps, *shape); return it and the float values per
+    step."""
     graph = read_onnx(path)
     recorder = RangeRecorder(graph)
     floats = []

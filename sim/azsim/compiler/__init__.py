@@ -27,7 +27,8 @@ from azsim.program import Program, ProgramLimits, verify_program
 
 @dataclass(frozen=True)
 class CompiledGraph:
-    """What the compiler made: the integer graph (the meaning) and the program (the machine's work)."""
+    """What the compiler made: the integer graph (the meaning) and the program (the machine's
+    work)."""
 
     integers: IntegerGraph
     program: Program
@@ -47,7 +48,8 @@ def compile_graph(
 
 
 def compress_weights(graph: Graph, ranges: Ranges, plan: CompressionPlan) -> IntegerGraph:
-    """The first passes, which know no chip: prune, fuse, quantize. The result is what outputs mean."""
+    """The first passes, which know no chip: prune, fuse, quantize. The result is what outputs
+    mean."""
     plan.check_layers({node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS})
     pruned = prune_graph(graph, plan)
     integers = quantize_graph(pruned, ranges, plan, fuse_graph(pruned))

@@ -1,9 +1,10 @@
 """Pass 0, batch: one step of a graph that computes several frames on one load of the weights.
 
-Every value that belongs to a frame gets a leading axis of `frames`. An LSTM sees the frames as time steps, so that its
-non-recurrent half multiplies all of them with one load of W, and its recurrent half goes on frame by frame. The
-integers are those of single frames, only the time differs. A recurrent state may only be an LSTM's own h or c (also
-sliced from or joined into a larger state): other recurrences need a frame's result before the next frame starts.
+Every value that belongs to a frame gets a leading axis of `frames`. An LSTM sees the frames as time
+steps, so that its non-recurrent half multiplies all of them with one load of W, and its recurrent
+half goes on frame by frame. The integers are those of single frames, only the time differs. A
+recurrent state may only be an LSTM's own h or c (also sliced from or joined into a larger state):
+other recurrences need a frame's result before the next frame starts.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def batch_graph(graph: Graph, frames: int) -> Graph:
 
 
 class _Batcher:
-    """Rebuilds the graph on demand: `mapped` values have the frame axis, `final` ones belong to the last frame."""
+    """Rebuilds the graph on demand: `mapped` values have the frame axis, `final` ones belong to the
+    last frame."""
 
     def __init__(self, graph: Graph, frames: int) -> None:
         self._old, self._frames = graph, frames
@@ -138,7 +140,8 @@ class _Batcher:
         self._done["mapped", output] = self._add(made, output, shape)
 
     def _operand(self, node: Node, position: int) -> str:
-        """An operand of a mapped node: constants stay where broadcasting or the operator takes them."""
+        """An operand of a mapped node: constants stay where broadcasting or the operator takes
+        them."""
         name = node.inputs[position]
         constant = self._old.values[name].kind is ValueKind.CONSTANT
         if constant and node.operator != "Concat":
@@ -198,10 +201,8 @@ class _Batcher:
         if node.operator == "LSTM":
             self._lstm(node)
             missing = [n for n in node.outputs[1:] if n and ("final", n) not in self._done]
-            if (
-                missing
-                or (("final", node.outputs[0]) not in self._done
-                and not any(node.outputs[1:]))
+            if missing or (
+                ("final", node.outputs[0]) not in self._done and not any(node.outputs[1:])
             ):
                 raise CompileError(f"node '{node.name}' (LSTM): only h and c may become states")
             return

@@ -1,9 +1,10 @@
 """Commands under construction: records, memory-driven dependencies, semaphores.
 
-Nobody places semaphores by hand for ABUF or accumulators: each command says which bytes it reads and writes, and the
-builder makes it wait for the commands of other engines that touched them. Engines work in order, so waiting for
-the youngest such command of an engine is enough, and one counting semaphore per ordered pair of engines (and kind)
-carries all its dependencies: the k-th wait meets the k-th signal.
+Nobody places semaphores by hand for ABUF or accumulators: each command says which bytes it reads
+and writes, and the builder makes it wait for the commands of other engines that touched them.
+Engines work in order, so waiting for the youngest such command of an engine is enough, and one
+counting semaphore per ordered pair of engines (and kind) carries all its dependencies: the k-th
+wait meets the k-th signal.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class ProgramBuilder:
         reads: list[Access] | None = None,
         writes: list[Access] | None = None,
     ) -> int:
-        """Append a command, with its waits for the commands whose data or room it needs; return its number."""
+        """Append a command, with its waits for the commands whose data or room it needs; return its
+        number."""
         number = len(self.commands)
         self.commands.append(command)
         for access in reads or []:

@@ -1,7 +1,7 @@
 """Pass 6, compress: each weight matrix becomes a stream of tiles for the chip's decoder.
 
-Profiles bitmap and ans are the weight streams of docs/decoder.md, one table slot per tensor, round-robin. Profile none is raw int8,
-row-major inside the tile, padded with zeros.
+Profiles bitmap and ans are the weight streams of docs/decoder.md, one table slot per tensor,
+round-robin. Profile none is raw int8, row-major inside the tile, padded with zeros.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Numbers = npt.NDArray[np.int64]
 class CompressedTensor:
     """The tiles of one weight matrix.
 
-    `words` (n,) uint64; tile k is words[offsets[k]:offsets[k+1]]; `tables`: TABLE records (none for most profiles).
-    `rows`, `columns`, `weights`, `decode_cycles`: per tile; weights with padding. `slot`: table slot. `uses`: how often
-    a step fetches each tile.
+    `words` (n,) uint64; tile k is words[offsets[k]:offsets[k+1]]; `tables`: TABLE records (none for
+    most profiles). `rows`, `columns`, `weights`, `decode_cycles`: per tile; weights with padding.
+    `slot`: table slot. `uses`: how often a step fetches each tile.
     """
 
     name: str
@@ -162,7 +162,8 @@ def _entropy_bytes(weights: WeightArray) -> int:
 
 
 def verify_streams(graph: IntegerGraph, tensors: Mapping[int, CompressedTensor]) -> None:
-    """Decode every stream again and compare it with its weights (a check of the codec, bit for bit).
+    """Decode every stream again and compare it with its weights (a check of the codec, bit for
+    bit).
 
     Raises:
         CompileError: a stream that does not give back its weights.

@@ -1,8 +1,8 @@
 """Pass 7, emit: the program of one step.
 
-Order of commands: inputs are loaded, then the nodes in graph order, products with their streams running ahead
-(emit_products.py). Dependencies of a command always stand before it in the program, so no order of
-completion can deadlock.
+Order of commands: inputs are loaded, then the nodes in graph order, products with their streams
+running ahead (emit_products.py). Dependencies of a command always stand before it in the program,
+so no order of completion can deadlock.
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ class _Emitter:
                 self.builder.add(Command(isa.DMA_A, isa.STORE, arg, self.io_layer), [access], [])
 
     def _end_states(self) -> None:
-        """Copy the states that were not computed in place; first those whose new value is an old state."""
+        """Copy the states that were not computed in place; first those whose new value is an old
+        state."""
         for result, source in self.placement.copies:
             if source in self.placement.spares:
                 self.vector.copy_bytes(

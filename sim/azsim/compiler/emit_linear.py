@@ -1,4 +1,5 @@
-"""How a Linear node is worked off: blocks of rows, each with its tiles and its parameters in DRAM."""
+"""How a Linear node is worked off: blocks of rows, each with its tiles and its parameters in
+DRAM."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ from azsim.graph.integer import IntegerGraph, Linear
 
 @dataclass(frozen=True)
 class Block:
-    """Rows [begin, end) of a Linear for activation columns [chunk_begin, chunk_end): one accumulator half.
+    """Rows [begin, end) of a Linear for activation columns [chunk_begin, chunk_end): one
+    accumulator half.
 
-    `half`, `buffer`: which accumulator half and parameter buffer; `parameters`: DRAM address of the rows' parameters.
+    `half`, `buffer`: which accumulator half and parameter buffer; `parameters`: DRAM address of the
+    rows' parameters.
     """
 
     node: Linear
@@ -60,7 +63,8 @@ def parameter_block(node: Linear, begin: int, end: int) -> npt.NDArray[np.uint8]
 
 
 class BlockPlanner:
-    """Hands out accumulator halves and parameter buffers in program order, and parameters in DRAM."""
+    """Hands out accumulator halves and parameter buffers in program order, and parameters in
+    DRAM."""
 
     def __init__(self, image: DramImage, tilings: Mapping[str, LinearTiling]) -> None:
         self._image = image

@@ -1,8 +1,8 @@
 """Commands of all matrix products of a step: FETCH and TILE ahead, PRODUCT, RESCALE, parameters.
 
-Tile k of the step goes to decoder unit k mod units and to slot k mod tile_slots. Its FETCH and TILE stand before the PRODUCT
-of tile k - tile_slots + 1, so memory and decoders run ahead as far as the slots allow. A TABLE record goes to every unit
-before the first tile that needs it there.
+Tile k of the step goes to decoder unit k mod units and to slot k mod tile_slots. Its FETCH and TILE
+stand before the PRODUCT of tile k - tile_slots + 1, so memory and decoders run ahead as far as the
+slots allow. A TABLE record goes to every unit before the first tile that needs it there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class ProductEmitter:
     # -- streams
 
     def _fetch_ahead(self) -> None:
-        """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to come."""
+        """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to
+        come."""
         limit = min(len(self._fetches), self._used_tiles + self._chip.wbuf.tile_slots)
         while self._fetched < limit:
             use, block = self._fetches[self._fetched]

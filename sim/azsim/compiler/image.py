@@ -12,7 +12,8 @@ ALIGNMENT = 64  # bytes
 
 
 class DramImage:
-    """Places byte segments one after another; what has no data (inputs, outputs) lies behind the image."""
+    """Places byte segments one after another; what has no data (inputs, outputs) lies behind the
+    image."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity = capacity_bytes

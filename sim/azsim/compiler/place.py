@@ -1,8 +1,8 @@
 """Pass 5, place: an ABUF address for every tensor.
 
-Recurrent states live for ever; so do the two parameter buffers that DMA-A refills; other tensors share memory when
-their lives do not overlap. A state's result is computed in the state's own place where nobody reads the old value any
-more; else it is copied there at the end of the step.
+Recurrent states live for ever; so do the two parameter buffers that DMA-A refills; other tensors
+share memory when their lives do not overlap. A state's result is computed in the state's own place
+where nobody reads the old value any more; else it is copied there at the end of the step.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ FOREVER = 1 << 30
 
 @dataclass(frozen=True)
 class Placement:
-    """`address[tensor]` in ABUF bytes (views included); `parameters`: addresses of the parameter buffers.
+    """`address[tensor]` in ABUF bytes (views included); `parameters`: addresses of the parameter
+    buffers.
 
-    `copies`: (result, source) pairs of states to copy at the end of the step; `spares[state]`: address of a
-    spare buffer for states whose old value another state takes over. `abuf_bytes`: bytes used in all.
+    `copies`: (result, source) pairs of states to copy at the end of the step; `spares[state]`:
+    address of a spare buffer for states whose old value another state takes over. `abuf_bytes`:
+    bytes used in all.
     """
 
     address: Mapping[str, int]
@@ -135,7 +137,8 @@ def _producer(graph: IntegerGraph, name: str) -> int:
 def _in_place(
     graph: IntegerGraph, roots: dict[str, tuple[str, int]], lives: dict[str, _Life]
 ) -> dict[str, str]:
-    """Roots of state results that may lie in their state's place: root of result -> state source."""
+    """Roots of state results that may lie in their state's place: root of result -> state
+    source."""
     shared: dict[str, str] = {}
     uses = [roots[state.result][0] for state in graph.states]
     sources = {state.source for state in graph.states}
@@ -152,7 +155,8 @@ def _in_place(
 def _may_overwrite(
     graph: IntegerGraph, roots: dict[str, tuple[str, int]], result: str, source: str
 ) -> bool:
-    """True if an LSTM cell makes `result` and nobody reads `source` later (or as h in the same cell)."""
+    """True if an LSTM cell makes `result` and nobody reads `source` later (or as h in the same
+    cell)."""
     for state in graph.states:
         if roots[state.result][0] == source:
             return False  # another state takes the old value over at the end of the step
@@ -179,7 +183,8 @@ def _spares(
     copies: tuple[tuple[str, str], ...],
     allocator: _Allocator,
 ) -> dict[str, int]:
-    """A spare buffer for each copied state whose new value lies in the place of a state (old values move on)."""
+    """A spare buffer for each copied state whose new value lies in the place of a state (old values
+    move on)."""
     sources = {state.source for state in graph.states}
     return {
         source: allocator.forever(f"{source}/spare", tensor_bytes(graph, source))

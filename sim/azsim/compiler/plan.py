@@ -52,7 +52,8 @@ class CompressionPlan:
         for name in (*self.layer_bits, *self.layer_sparsity):
             if name not in known:
                 raise ConfigError(
-                    f"layer '{name}' must be one of the layers with weights: {', '.join(sorted(known))}"
+                    f"layer '{name}' must be one of the layers with weights:"
+                    f" {', '.join(sorted(known))}"
                 )
 
     @classmethod
@@ -60,7 +61,8 @@ class CompressionPlan:
         """Read a model's own plan (metadata `azsim.compression`).
 
         Raises:
-            ConfigError: the text is not a JSON object of bits, sparsity, layer_bits, layer_sparsity.
+            ConfigError: the text is not a JSON object of bits, sparsity, layer_bits,
+            layer_sparsity.
         """
         try:
             fields = json.loads(text)

@@ -1,4 +1,5 @@
-"""Pass 1, prune: set the smallest weights of each matrix to zero until a share of zeros is reached."""
+"""Pass 1, prune: set the smallest weights of each matrix to zero until a share of zeros is
+reached."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def _pruned(value: Value, share: float) -> Value:
 
 
 def prune_array(weights: npt.NDArray[np.generic], share: float) -> npt.NDArray[np.generic]:
-    """Return `weights` with at least round(share x size) zeros; of equal magnitudes the later go first."""
+    """Return `weights` with at least round(share x size) zeros; of equal magnitudes the later go
+    first."""
     wanted = round(share * weights.size)
     missing = wanted - int(weights.size - np.count_nonzero(weights))
     if missing <= 0:

@@ -1,8 +1,9 @@
 """Pass 7, residency: which tiles stay in the on-chip weight store, and where every tile lies.
 
-The benefit of keeping a tile is the memory traffic it saves per step: its bytes times how often a step fetches it. Per
-byte of store that is the number of fetches, so tensors with more fetches come first. Among equals that do not all fit, tiles are
-taken evenly spread: memory and store then deliver side by side all the time, instead of one after the other.
+The benefit of keeping a tile is the memory traffic it saves per step: its bytes times how often a
+step fetches it. Per byte of store that is the number of fetches, so tensors with more fetches come
+first. Among equals that do not all fit, tiles are taken evenly spread: memory and store then
+deliver side by side all the time, instead of one after the other.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ DRAM, STORE = 0, 1
 
 @dataclass(frozen=True)
 class PlacedTensor:
-    """A tensor and its first row in the tile table; `table_addresses`: DRAM byte address of each TABLE record."""
+    """A tensor and its first row in the tile table; `table_addresses`: DRAM byte address of each
+    TABLE record."""
 
     tensor: CompressedTensor
     first_tile: int
@@ -32,7 +34,8 @@ class PlacedTensor:
 
 @dataclass(frozen=True)
 class Residency:
-    """`placed` by id of the matrix; `tiles`: the program's tile table; the images of DRAM (weights only) and store."""
+    """`placed` by id of the matrix; `tiles`: the program's tile table; the images of DRAM (weights
+    only) and store."""
 
     placed: Mapping[int, PlacedTensor]
     tiles: npt.NDArray[np.void]

@@ -1,7 +1,9 @@
-"""Pass 4, tile: cut each weight matrix into tiles that fit a WBUF slot, and rows into accumulator blocks.
+"""Pass 4, tile: cut each weight matrix into tiles that fit a WBUF slot, and rows into accumulator
+blocks.
 
-A tile has whole row groups of the array (a multiple of `lanes` rows) and as many columns as the slot allows. A block
-of rows shares one half of the accumulators: while VECTOR reads one half, the array fills the other.
+A tile has whole row groups of the array (a multiple of `lanes` rows) and as many columns as the
+slot allows. A block of rows shares one half of the accumulators: while VECTOR reads one half, the
+array fills the other.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ GROUP = 256  # weights; a tile is padded to a multiple
 class LinearTiling:
     """How one Linear node is cut.
 
-    `tile_rows` x `tile_columns`: the grid of tiles over the (N, K) matrix, smaller at the edges. `block_rows`: rows that
-    share one accumulator half (a multiple of tile_rows). `chunk_columns`: activation columns per pass over the weights.
+    `tile_rows` x `tile_columns`: the grid of tiles over the (N, K) matrix, smaller at the edges.
+    `block_rows`: rows that share one accumulator half (a multiple of tile_rows). `chunk_columns`:
+    activation columns per pass over the weights.
     """
 
     rows: int
@@ -129,7 +132,8 @@ def verify_tiling(
         need = padded_weights(min(tiling.tile_rows, tiling.rows), tiling.tile_columns)
         if need > chip.wbuf.slot_weights:
             raise CompileError(
-                f"node '{node.name}': a tile needs {need} weights, a slot has {chip.wbuf.slot_weights}"
+                f"node '{node.name}': a tile needs {need} weights,"
+                f" a slot has {chip.wbuf.slot_weights}"
             )
         if tiling.chunk_columns * tiling.acc_stride > half:
             raise CompileError(

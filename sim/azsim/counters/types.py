@@ -13,10 +13,11 @@ import numpy.typing as npt
 class LayerCounters:
     """Sums over all steps for one row of the program's layer table.
 
-    `span_cycles`: from the end of the layer before to this layer's last result; the spans of all layers sum to the
-    run's cycles. The others are work, whether or not it overlapped: `memory_cycles` (bytes moved over the
-    memory bus at its full rate), `decode_cycles` (the decoder law with words always there, summed over units), `mac_cycles`,
-    `vector_cycles` (commands' durations). `dram_bytes`: moved over the bus by the layer's DMA commands.
+    `span_cycles`: from the end of the layer before to this layer's last result; the spans of all
+    layers sum to the run's cycles. The others are work, whether or not it overlapped:
+    `memory_cycles` (bytes moved over the memory bus at its full rate), `decode_cycles` (the decoder
+    law with words always there, summed over units), `mac_cycles`, `vector_cycles` (commands'
+    durations). `dram_bytes`: moved over the bus by the layer's DMA commands.
     """
 
     name: str
@@ -43,8 +44,9 @@ class CommandTrace:
 class Counters:
     """What `azsim.engine` counted over `frames` steps.
 
-    `step_cycles`: int64 (frames,), length of each step. `stalls[engine][class]` in cycles; for each engine the classes sum to
-    `cycles`. `counts`: by name (`azsim_kernels.isa.counter_names`). `trace`: the first step's commands.
+    `step_cycles`: int64 (frames,), length of each step. `stalls[engine][class]` in cycles; for each
+    engine the classes sum to `cycles`. `counts`: by name (`azsim_kernels.isa.counter_names`).
+    `trace`: the first step's commands.
     """
 
     frames: int

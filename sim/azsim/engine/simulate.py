@@ -36,7 +36,8 @@ def simulate(
 ) -> SimulationResult:
     """Run `program` once per entry of `steps` (graph inputs as integers), states carried on.
 
-    `progress(n)` is called after step n. Memory does not grow with cycles; outputs are kept per step.
+    `progress(n)` is called after step n. Memory does not grow with cycles; outputs are kept per
+    step.
 
     Raises:
         SimulationError: a deadlock, an overflow or a damaged tile, naming the command.
@@ -92,7 +93,8 @@ class _Tally:
             self._work[engine] += cycles
 
     def _spans_of(self, result: isa.StepResult) -> npt.NDArray[np.int64]:
-        """Cycles from the end of the layers before to the end of each layer; they sum to the step."""
+        """Cycles from the end of the layers before to the end of each layer; they sum to the
+        step."""
         ends = np.zeros(len(self._spans), np.int64)
         np.maximum.at(ends, self._layers, result.free)
         return np.diff(np.maximum.accumulate(ends), prepend=0)

@@ -1,8 +1,8 @@
 """Frozen types of the integer graph: what the compressed net computes, bit for bit.
 
-Made from the float graph by the compiler's quantize pass, evaluated by `azsim.reference.integers` and lowered to
-commands by the compiler's emit pass. Arithmetic: docs/arithmetic.md. Scales are only for people and for turning
-results into floats: no integer depends on them after this graph is made.
+Made from the float graph by the compiler's quantize pass, evaluated by `azsim.reference.integers`
+and lowered to commands by the compiler's emit pass. Arithmetic: docs/arithmetic.md. Scales are only
+for people and for turning results into floats: no integer depends on them after this graph is made.
 """
 
 from __future__ import annotations
@@ -53,12 +53,14 @@ class IntegerTensor:
 
 @dataclass(frozen=True)
 class Linear:
-    """y[m, n] = out(rescale(sum_k x[m, k] * weights[n, k] ...)): a matrix product with constant weights.
+    """y[m, n] = out(rescale(sum_k x[m, k] * weights[n, k] ...)): a matrix product with constant
+    weights.
 
-    x is int8 of shape (..., K), read as (M, K); y has shape (..., N). Per output row n: `multiplier`, `shift`, `bias`.
-    bias_after False: bias joins the int32 sum before rescaling (the input's zero point is already folded into it);
-    True: it is added after rescaling, in the output's steps. `addend`: an int32 tensor with y's shape (or one
-    broadcast over no axis), added after rescaling. relu: y is at least the output's zero point.
+    x is int8 of shape (..., K), read as (M, K); y has shape (..., N). Per output row n:
+    `multiplier`, `shift`, `bias`. bias_after False: bias joins the int32 sum before rescaling (the
+    input's zero point is already folded into it); True: it is added after rescaling, in the
+    output's steps. `addend`: an int32 tensor with y's shape (or one broadcast over no axis), added
+    after rescaling. relu: y is at least the output's zero point.
     """
 
     name: str
@@ -76,7 +78,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class LstmCell:
-    """One time step's cell: gates int16 Q3.12 (batch, 4H) in order i, o, f, c; c int16 (batch, H); h int8 (batch, H)."""
+    """One time step's cell: gates int16 Q3.12 (batch, 4H) in order i, o, f, c; c int16 (batch, H);
+    h int8 (batch, H)."""
 
     name: str
     gates: str
@@ -102,7 +105,8 @@ class Requant:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """Add: y = saturate(round((a-za)*multiplier_a + (b-zb)*multiplier_b, shift) + zy); Mul: (a-za)*(b-zb)*multiplier_a.
+    """Add: y = saturate(round((a-za)*multiplier_a + (b-zb)*multiplier_b, shift) + zy); Mul:
+    (a-za)*(b-zb)*multiplier_a.
 
     a has y's shape; b has y's shape, or is a suffix of it (b's elements repeat with period b.size).
     """
@@ -120,7 +124,8 @@ class Elementwise:
 
 @dataclass(frozen=True)
 class LookUp:
-    """y = saturate(rescale(table(sat16(rescale(x - zx, in_...))), out_...) + zy); table: "sigmoid" or "tanh"."""
+    """y = saturate(rescale(table(sat16(rescale(x - zx, in_...))), out_...) + zy); table: "sigmoid"
+    or "tanh"."""
 
     name: str
     table: str
@@ -147,7 +152,8 @@ class SoftmaxRows:
 
 @dataclass(frozen=True)
 class Piece:
-    """A strided box copied from one input to the output; offsets and strides in elements; up to 4 dimensions."""
+    """A strided box copied from one input to the output; offsets and strides in elements; up to 4
+    dimensions."""
 
     source: int  # index into Move.inputs
     shape: tuple[int, ...]
@@ -159,7 +165,8 @@ class Piece:
 
 @dataclass(frozen=True)
 class Move:
-    """Data movement: y is assembled from boxes of the inputs (Concat, Slice, Take, Transpose, broadcasting). No arithmetic."""
+    """Data movement: y is assembled from boxes of the inputs (Concat, Slice, Take, Transpose,
+    broadcasting). No arithmetic."""
 
     name: str
     inputs: tuple[str, ...]
@@ -169,7 +176,8 @@ class Move:
 
 @dataclass(frozen=True)
 class View:
-    """y is the same bytes as x from element `offset` on, under another shape (Reshape, contiguous Slice). No cost."""
+    """y is the same bytes as x from element `offset` on, under another shape (Reshape, contiguous
+    Slice). No cost."""
 
     name: str
     x: str
@@ -196,7 +204,8 @@ IntegerNode = (
 class IntegerGraph:
     """One step of the compressed net. `nodes` in execution order; `tensors` by name.
 
-    `inputs`/`outputs`: non-state graph inputs/outputs by name; `states`: pairs of equal shape, element and scale.
+    `inputs`/`outputs`: non-state graph inputs/outputs by name; `states`: pairs of equal shape,
+    element and scale.
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""The program: the contract between compiler and engine, and the only thing written to disk between them."""
+"""The program: the contract between compiler and engine, and the only thing written to disk between
+them."""
 
 from azsim.program.disassemble import disassemble
 from azsim.program.files import load_program, save_program

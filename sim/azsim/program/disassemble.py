@@ -12,7 +12,8 @@ from azsim_kernels import isa
 
 
 def disassemble(program: Program) -> Iterator[str]:
-    """Yield a heading and one line per command: number, engine, opcode, operands, semaphores, layer."""
+    """Yield a heading and one line per command: number, engine, opcode, operands, semaphores,
+    layer."""
     yield f"# program {program.name} for chip {program.chip} ({program.config_hash})"
     kinds = [isa.SEMAPHORE_KIND_NAMES[int(kind)] for kind in program.semaphore_kinds]
     for number, (kind, initial) in enumerate(zip(kinds, program.semaphore_initial, strict=True)):

@@ -1,4 +1,5 @@
-"""Program files: one .azp file, a zip of plain numpy arrays and one JSON text; nothing in it is ever executed."""
+"""Program files: one .azp file, a zip of plain numpy arrays and one JSON text; nothing in it is
+ever executed."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ def load_program(path: str | Path) -> Program:
             meta = json.loads(bytes(archive["meta"]))
         if meta["format"] != FORMAT_VERSION:
             raise ModelError(
-                f"{path}: program format must be {FORMAT_VERSION}, not {meta['format']}; compile it again"
+                f"{path}: program format must be {FORMAT_VERSION}, not {meta['format']};"
+                " compile it again"
             )
         return _program_from(meta, arrays)
     except OSError as error:

@@ -28,8 +28,9 @@ TILE_DTYPE = np.dtype(
 class LayerInfo:
     """One row of the report: a node of the integer graph that costs something.
 
-    `rows`, `columns`: the weight matrix, 0 for layers without weights. `weights`, `nonzeros` count matrix entries,
-    `stream_bytes` the compressed stream they become, `activation_columns` the columns multiplied with each weight.
+    `rows`, `columns`: the weight matrix, 0 for layers without weights. `weights`, `nonzeros` count
+    matrix entries, `stream_bytes` the compressed stream they become, `activation_columns` the
+    columns multiplied with each weight.
     """
 
     name: str
@@ -77,9 +78,10 @@ class Region:
 class Program:
     """One step. `commands` has dtype `azsim_kernels.isa.COMMAND`, `tiles` has `TILE_DTYPE`.
 
-    `dram` and `store` are the memory images before the first step (uint8); `dram_bytes` is the part of DRAM that
-    the program uses (image, inputs, outputs). `semaphore_kinds` and `semaphore_initial` are int64 arrays. `states`
-    are the ABUF ranges that live from step to step; `config_hash` names the chip it was compiled for.
+    `dram` and `store` are the memory images before the first step (uint8); `dram_bytes` is the part
+    of DRAM that the program uses (image, inputs, outputs). `semaphore_kinds` and
+    `semaphore_initial` are int64 arrays. `states` are the ABUF ranges that live from step to step;
+    `config_hash` names the chip it was compiled for.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """What any program must be before it may run: each command in range of the chip it names.
 
-Programs come from files, so nothing is taken on trust: after this check no command can address outside a memory.
-Alignment and lengths of vector operands are checked once more where they are used.
+Programs come from files, so nothing is taken on trust: after this check no command can address
+outside a memory. Alignment and lengths of vector operands are checked once more where they are
+used.
 """
 
 from __future__ import annotations
@@ -141,15 +142,19 @@ def _dma_a_rules(program: Program, limits: ProgramLimits) -> Rules:
     arg, dram, abuf = program.commands["arg"], program.dram_bytes, limits.abuf_bytes
     moves, gather = (isa.LOAD, isa.STORE), (isa.GATHER,)
     big = (arg[:, 2] > 1 << 31) | (arg[:, 4] > 1 << 31) | (arg[:, 5] > 1 << 31)
+    few = (arg[:, 2] < 1) | (arg[:, 4] < 1) | (arg[:, 5] < 1)
+    table = np.where(big, 0, arg[:, 2] * arg[:, 5])
+    result = np.where(big, 0, arg[:, 2] * arg[:, 4])
+    odd = arg[:, 3] % 4 != 0
     return [
         (moves, arg[:, 2] < 1, "bytes must be at least 1"),
         (moves, _outside(arg[:, 0], arg[:, 2], dram), f"DRAM range must be inside 0..{dram}"),
         (moves, _outside(arg[:, 1], arg[:, 2], abuf), f"ABUF range must be inside 0..{abuf}"),
-        (gather, (arg[:, 2] < 1) | (arg[:, 4] < 1) | (arg[:, 5] < 1) | big, "counts must be 1..2^31"),
-        (gather, _outside(arg[:, 0], np.where(big, 0, arg[:, 2] * arg[:, 5]), dram), "table must be inside DRAM"),
-        (gather, _outside(arg[:, 1], np.where(big, 0, arg[:, 2] * arg[:, 4]), abuf), "result must be inside ABUF"),
-        (gather, (arg[:, 3] % 4 != 0) | _outside(arg[:, 3], 4 * arg[:, 4], abuf), "indices must be inside ABUF"),
-    ]  # fmt: skip
+        (gather, few | big, "counts must be 1..2^31"),
+        (gather, _outside(arg[:, 0], table, dram), "table must be inside DRAM"),
+        (gather, _outside(arg[:, 1], result, abuf), "result must be inside ABUF"),
+        (gather, odd | _outside(arg[:, 3], 4 * arg[:, 4], abuf), "indices must be inside ABUF"),
+    ]
 
 
 def _decode_rules(program: Program, limits: ProgramLimits) -> Rules:
@@ -223,7 +228,8 @@ def _verify_tiles(program: Program, limits: ProgramLimits) -> None:
     wrong |= (tiles["weights"] < 256) | (tiles["weights"] > limits.slot_weights)
     if wrong.any():
         raise CompileError(
-            f"program '{program.name}': tile {int(np.argmax(wrong))}: must lie in its memory image and fit a slot"
+            f"program '{program.name}': tile {int(np.argmax(wrong))}:"
+            " must lie in its memory image and fit a slot"
         )
 
 
@@ -231,7 +237,8 @@ def _verify_ports(program: Program) -> None:
     for port in program.inputs + program.outputs:
         if port.element not in ("int8", "int16", "int32") or min(port.shape, default=1) < 1:
             raise CompileError(
-                f"program '{program.name}': port '{port.name}' must be a non-empty int8/16/32 tensor"
+                f"program '{program.name}': port '{port.name}' must be a non-empty"
+                " int8/16/32 tensor"
             )
         if port.address < 0 or port.address + port.bytes > program.dram_bytes:
             raise CompileError(f"program '{program.name}': port '{port.name}' must lie inside DRAM")
