@@ -95,6 +95,22 @@ def fit_classes(
 
 
 @kernel
+def _best_step(
+    counts: NDArray[np.int64], used: NDArray[np.uint8], out: NDArray[np.int64], step: int
+) -> tuple[int, int]:
+    """Return (symbol, change of cost) of the best step of +-1 that keeps it in 1..255, or -1."""
+    chosen = -1
+    change = _FAR
+    for s in range(SYMBOLS):
+        if used[s] != 0 and 1 <= out[s] + step <= 255:
+            extra = counts[s] * (log2_q16(out[s]) - log2_q16(out[s] + step))
+            if extra < change:
+                change = extra
+                chosen = s
+    return chosen, change
+
+
+@kernel
 def quantize_frequencies(
     counts: NDArray[np.int64], used: NDArray[np.uint8], out: NDArray[np.int64]
 ) -> None:
@@ -126,16 +142,16 @@ def quantize_frequencies(
         return
     while rest != 0:
         step = 1 if rest > 0 else -1
-        chosen = -1
-        change = _FAR
-        for s in range(SYMBOLS):
-            if used[s] != 0 and 1 <= out[s] + step <= 255:
-                extra = counts[s] * (log2_q16(out[s]) - log2_q16(out[s] + step))
-                if extra < change:
-                    change = extra
-                    chosen = s
+        chosen, _ = _best_step(counts, used, out, step)
         out[chosen] += step
         rest -= step
+    while True:  # costs are convex: no exchange of one unit helps only at the optimum
+        up, gain = _best_step(counts, used, out, 1)
+        down, loss = _best_step(counts, used, out, -1)
+        if up < 0 or down < 0 or gain + loss >= 0:
+            return
+        out[up] += 1
+        out[down] -= 1
 
 
 @kernel

@@ -105,9 +105,9 @@ class Stream:
         return _Parser(data, name).stream()
 
 
-def tile_fault(name: str, tile: int, code: int) -> StreamError:
-    """Return the error of a tile that failed with the decoder's status code `code`."""
-    return StreamError(f"{name}: tile {tile}: {NAMES[code]} ({MEANINGS[code]})")
+def tile_fault(name: str, tile: int, code: int, kind: str = "tile") -> StreamError:
+    """Return the error of a tile, or table, that failed with the decoder's status code `code`."""
+    return StreamError(f"{name}: {kind} {tile}: {NAMES[code]} ({MEANINGS[code]})")
 
 
 def _container_crc(head: bytes, stream: Stream) -> int:
@@ -207,29 +207,36 @@ class _Parser:
         return np.array(offsets, np.int64)
 
     def check_crc(self, stream: Stream, offsets_end: int) -> None:
-        """Check the container's CRC; blame the first tile whose own CRC is wrong, if any."""
+        """Check the container's CRC; blame the first table or tile whose own is wrong."""
         (stored,) = struct.unpack_from("<I", self.data, offsets_end)
         found = _container_crc(self.data[:offsets_end], stream)
         if stored == found:
             return
+        for table in range(stream.table_count):
+            if not _crc_good(stream.table_words(table), CRC_START):
+                raise tile_fault(self.name, table, BAD_CRC, "table")
         for tile in range(stream.tile_count):
             if not _tile_crc_good(stream, tile):
                 raise tile_fault(self.name, tile, BAD_CRC)
         raise self.fail(f"header checksum must be {found:08x}, not {stored:08x}")
 
 
+def _crc_good(words: NDArray[np.uint64], initial: int) -> bool:
+    """Return whether the CRC field of a tile or table fits its words."""
+    return bool(crc32c_tile(words, initial) == int(words[0]) >> CRC_SHIFT)
+
+
 def _tile_crc_good(stream: Stream, tile: int) -> bool:
     """Return whether a tile's own CRC fits its words, its number and the table it uses."""
     words = stream.tile_words(tile)
-    header = int(words[0])
-    initial = CRC_START ^ tile
+    table_crc = 0
     if uses_table(words[0]):
-        slot = header >> SLOT_SHIFT & (SLOTS - 1)
+        slot = int(words[0]) >> SLOT_SHIFT & (SLOTS - 1)
         for table in range(stream.table_count):
-            table_header = int(stream.table_words(table)[0])
-            if table_header >> SLOT_SHIFT & (SLOTS - 1) == slot:
-                initial ^= table_header >> CRC_SHIFT
-    return bool(crc32c_tile(words, initial) == header >> CRC_SHIFT)
+            header = int(stream.table_words(table)[0])
+            if header >> SLOT_SHIFT & (SLOTS - 1) == slot:
+                table_crc = header >> CRC_SHIFT
+    return _crc_good(words, CRC_START ^ tile ^ table_crc)
 
 
 def load_stream(path: str | Path) -> Stream:

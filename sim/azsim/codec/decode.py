@@ -11,7 +11,7 @@ from azsim_kernels.decode import decode_tile
 from azsim_kernels.table_record import load_table
 from azsim_kernels.table_slots import TableSlots, empty_slots
 from azsim_kernels.tensor import decode_matrix
-from azsim_kernels.tile_errors import MEANINGS, NAMES, OK
+from azsim_kernels.tile_errors import OK
 from azsim_kernels.tile_format import GROUP_WEIGHTS
 
 MAX_DECODED_WEIGHTS = 1 << 28
@@ -24,7 +24,7 @@ def load_tables(stream: Stream) -> TableSlots:
     for table in range(stream.table_count):
         status = load_table(stream.table_words(table), PROFILES.index(stream.profile), slots)
         if status != OK:
-            raise StreamError(f"{stream.name}: table {table}: {NAMES[status]} ({MEANINGS[status]})")
+            raise tile_fault(stream.name, table, status, "table")
     return slots
 
 
