@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,11 @@ from azsim.compiler.fuse import Fusion
 from azsim.compiler.plan import CompressionPlan
 from azsim.compiler.ranges import Ranges
 from azsim.errors import CompileError
-from azsim.graph import Graph, Node, ValueKind
+from azsim.graph import Graph, Node, Value, ValueKind
 from azsim.graph.integer import IntegerKind, IntegerNode, IntegerTensor, Requant
 from azsim_kernels.reference.arith import quantize_multiplier
 
 INT16_MAX = 32767
-_KINDS = {ValueKind.INPUT: IntegerKind.INPUT, ValueKind.STATE: IntegerKind.STATE}
 
 
 class LoweringContext:
@@ -38,10 +38,26 @@ class LoweringContext:
         self.fusion = fusion
         self.tensors: dict[str, IntegerTensor] = {}
         self.nodes: list[IntegerNode] = []
-        self._converted: dict[tuple[str, str, float], str] = {}
+        self.requantized: dict[str, str] = {}  # node -> how its model's integers were changed
+        self._converted: dict[tuple[str, Format], str] = {}
         self._weights: dict[tuple[str, str, int], object] = {}
-        for name in (*graph.inputs, *(state.source for state in graph.states)):
-            self.declare(name, kind=_KINDS[graph.values[name].kind])
+        for name in graph.inputs:
+            self.declare(name, IntegerKind.INPUT)
+        for state in graph.states:
+            self._declare_state(state.source)
+
+    def _declare_state(self, name: str) -> None:
+        """A state is 0 before the first step and so are its bytes: with a zero point it is held as
+        int16 without one, which takes every value of int8 exactly."""
+        form = self.formats[name]
+        if form.zero_point == 0:
+            self.declare(name, IntegerKind.STATE)
+            return
+        held = self.new_tensor(
+            held_state(name), self.graph.values[name].shape, held_format(form), IntegerKind.STATE
+        )
+        self.declare(name)
+        self.requant(f"{name}/load", held.name, name)
 
     def declare(self, name: str, kind: IntegerKind = IntegerKind.NODE) -> IntegerTensor:
         """Make the integer tensor of float value `name` in its own format."""
@@ -64,32 +80,63 @@ class LoweringContext:
     def tensor(self, name: str) -> IntegerTensor:
         """Return the tensor of float value `name`; constants become int16 tensors at first use."""
         if name not in self.tensors:
-            data = self.graph.constant(name)
-            if data is None:
+            value = self.graph.values[name]
+            if value.data is None:
                 raise CompileError(f"value '{name}' must be computed before it is used")
-            self.tensors[name] = _constant(name, data)
+            self.tensors[name] = _constant(value)
         return self.tensors[name]
 
-    def convert(self, name: str, element: str, scale: float | None = None) -> str:
+    def int8(self, name: str) -> IntegerTensor:
+        """Return tensor `name` as int8 of its own format, adding a Requant where it is wider."""
+        return self._narrowed(name, "int8")
+
+    def at_most_int16(self, name: str) -> IntegerTensor:
+        """Return tensor `name` as int8 or int16, adding a Requant where it is wider."""
+        tensor = self.tensor(name)
+        return self._narrowed(name, "int16") if tensor.element == "int32" else tensor
+
+    def _narrowed(self, name: str, element: str) -> IntegerTensor:
+        tensor = self.tensor(name)
+        if tensor.element == element:
+            return tensor
+        largest = np.iinfo(element).max
+        own = tensor.scale * np.iinfo(tensor.element).max
+        peak = min(own, self.ranges.peak.get(name, own))
+        scale = int8_scale(peak) if element == "int8" else max(peak, 1e-30) / largest
+        return self.tensor(self.convert(name, Format(element, scale)))
+
+    def convert(self, name: str, form: Format) -> str:
         """Return the name of tensor `name` in another format, adding a Requant where it differs.
 
-        `scale` None keeps the tensor's own scale if its element fits, else a fitting one is chosen.
+        A constant is rounded here once, from its own numbers.
         """
-        tensor = self.tensor(name)
-        wanted = scale if scale is not None else _fitting_scale(tensor, element)
-        if (tensor.element, tensor.scale) == (element, wanted) and tensor.zero_point == 0:
+        known = self.tensors.get(name)
+        if known is not None and (known.element, known.scale, known.zero_point) == (
+            form.element,
+            form.scale,
+            form.zero_point,
+        ):
             return name
-        key = (name, element, wanted)
+        key = (name, form)
         if key not in self._converted:
-            self._converted[key] = self._requant(tensor, Format(element, wanted))
+            self._converted[key] = self._converted_to(name, form)
         return self._converted[key]
 
-    def _requant(self, tensor: IntegerTensor, form: Format) -> str:
-        name = f"{tensor.name}@{form.element}.{len(self._converted)}"
-        self.new_tensor(name, tensor.shape, form)
-        multiplier, shift = self.multiplier(tensor.name, tensor.scale / form.scale)
-        self.add(Requant(f"{name}/convert", tensor.name, name, multiplier, shift))
-        return name
+    def _converted_to(self, name: str, form: Format) -> str:
+        label = f"{name}@{form.element}.{len(self._converted)}"
+        value = self.graph.values.get(name)
+        if value is not None and value.data is not None:
+            self.tensors[label] = constant_in(label, value, form)
+            return label
+        tensor = self.tensor(name)
+        self.new_tensor(label, tensor.shape, form)
+        self.requant(f"{label}/convert", name, label)
+        return label
+
+    def requant(self, node: str, x: str, y: str, relu: bool = False) -> None:
+        """Append Requant `node` from tensor `x` to tensor `y`."""
+        multiplier, shift = self.multiplier(node, self.tensors[x].scale / self.tensors[y].scale)
+        self.add(Requant(node, x, y, multiplier, shift, relu))
 
     def multiplier(self, where: str, real: float) -> tuple[int, int]:
         """Return (m, s) of a rescale factor; a factor out of range is refused by node name."""
@@ -103,28 +150,63 @@ class LoweringContext:
         return self.graph.values[name].kind is ValueKind.CONSTANT
 
     def cached_weights(self, name: str, part: str, bits: int, make: object) -> object:
-        """Return `make()` once per (weight value, part, bits), so that shared matrices share one stream."""
+        """Return `make()` once per (weight value, part, bits): shared matrices share one stream."""
         key = (name, part, bits)
         if key not in self._weights:
             self._weights[key] = make()  # type: ignore[operator]
         return self._weights[key]
 
 
-def _constant(name: str, data: npt.NDArray[np.generic]) -> IntegerTensor:
-    """A model constant as int16, symmetric, its largest magnitude at 32767."""
-    peak = float(np.max(np.abs(data.astype(np.float64)))) if data.size else 0.0
+def _constant(value: Value) -> IntegerTensor:
+    """A model constant as int16, symmetric: the model's own integers if it has them and they fit,
+    else the largest magnitude becomes 32767."""
+    assert value.data is not None  # callers made sure
+    stored = value.stored
+    if stored is not None and stored.scale.size == 1 and _fits_int16(stored.integers):
+        return constant_in(value.name, value, Format("int16", float(stored.scale.item())))
+    peak = float(np.max(np.abs(value.data.astype(np.float64)))) if value.data.size else 0.0
     scale = peak / INT16_MAX if peak > 0.0 else 1.0 / INT16_MAX
-    integers = np.clip(np.rint(data.astype(np.float64) / scale), -INT16_MAX, INT16_MAX).astype(
-        np.int16
+    return constant_in(value.name, value, Format("int16", scale))
+
+
+def _fits_int16(integers: npt.NDArray[np.integer[Any]]) -> bool:
+    return int(integers.min()) >= -INT16_MAX and int(integers.max()) <= INT16_MAX
+
+
+def constant_in(name: str, value: Value, form: Format) -> IntegerTensor:
+    """Return a constant rounded to `form` (halves to even, saturated)."""
+    limits = np.iinfo(form.element)
+    low = -limits.max if form.element == "int16" else limits.min
+    steps = np.rint(exact_data(value) / form.scale) + form.zero_point
+    integers = np.clip(steps, low, limits.max).astype(form.element)
+    return IntegerTensor(
+        name,
+        value.shape,
+        form.element,
+        form.scale,
+        form.zero_point,
+        IntegerKind.CONSTANT,
+        integers,
     )
-    return IntegerTensor(name, data.shape, "int16", scale, 0, IntegerKind.CONSTANT, integers)
 
 
-def _fitting_scale(tensor: IntegerTensor, element: str) -> float:
-    """Scale for `tensor` as `element`: its own if it widens, its full range if it narrows to int8."""
-    if tensor.element == element or element != "int8":
-        return tensor.scale
-    return int8_scale(tensor.scale * INT16_MAX)
+def exact_data(value: Value) -> npt.NDArray[np.float64]:
+    """Return a constant in float64: from the model's integers where it has them, which float32 may
+    have rounded. What pruning set to zero is zero."""
+    assert value.data is not None  # callers made sure
+    if value.stored is None:
+        return value.data.astype(np.float64)
+    return np.where(value.data == 0, 0.0, value.stored.integers * value.stored.scale)
+
+
+def held_state(name: str) -> str:
+    """Name of the int16 tensor that holds state `name` with a zero point between steps."""
+    return f"{name}@held"
+
+
+def held_format(form: Format) -> Format:
+    """Format of that tensor."""
+    return Format("int16", form.scale)
 
 
 def node_where(node: Node) -> str:

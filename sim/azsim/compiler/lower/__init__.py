@@ -1,6 +1,11 @@
-"""Lowering of float operators to integer nodes: one file per operator family, one function per operator."""
+"""Lowering of float operators to integer nodes: a file per operator family."""
 
-from azsim.compiler.lower.elementwise import lower_elementwise, lower_look_up, lower_relu
+from azsim.compiler.lower.elementwise import (
+    lower_elementwise,
+    lower_look_up,
+    lower_quantize,
+    lower_relu,
+)
 from azsim.compiler.lower.linear import lower_matmul
 from azsim.compiler.lower.lstm import lower_lstm
 from azsim.compiler.lower.moves import (
@@ -28,6 +33,7 @@ LOWERINGS = {
     "Embed": lower_embed,
     "Reshape": lower_reshape,
     "Transpose": lower_transpose,
+    "Quantize": lower_quantize,
 }
 
 __all__ = ["LOWERINGS"]

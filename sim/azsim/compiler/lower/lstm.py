@@ -1,7 +1,7 @@
 """LSTM: the products of x for all time steps at once, then per step the products of h and the cell.
 
-Both products are rescaled to Q3.12 with their own row multipliers (docs/arithmetic.md, LSTM): the x half into int32
-with the bias, the h half on top of it, saturated once to int16.
+Both products are rescaled to Q3.12 with their own row multipliers (docs/arithmetic.md, LSTM): the x
+half into int32 with the bias, the h half on top of it, saturated once to int16.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler.context import LoweringContext, node_where
+from azsim.compiler.context import LoweringContext, exact_data, node_where
 from azsim.compiler.formats import Format, int8_scale, power_of_two_scale
 from azsim.compiler.lower.moves import add_move_concat
 from azsim.compiler.lower.weights import (
     QuantizedWeights,
     check_accumulator,
-    quantize_rows,
+    own_or_rounded,
     row_multipliers,
 )
 from azsim.errors import CompileError
@@ -64,8 +64,9 @@ def _state_formats(node: Node, context: LoweringContext) -> tuple[Format, Format
             break
     c_format = Format("int16", power_of_two_scale(ranges.cell_peak.get(node.name, 1.0)))
     for name in (node.outputs[2], _optional(node, 5)):
-        if name in context.formats:
-            c_format = context.formats[name]
+        form = context.formats.get(name)
+        if form is not None and form.element == "int16":
+            c_format = form
             break
     return h_format, c_format
 
@@ -77,9 +78,9 @@ def _optional(node: Node, position: int) -> str:
 def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerTensor:
     """gates = W x + b for all steps: int32 Q3.12 of shape (T, batch, 4H)."""
     where = node_where(node)
-    x = context.tensor(context.convert(node.inputs[0], "int8"))
+    x = context.int8(node.inputs[0])
     weights = _weights(node, context, 1)
-    bias = _bias(node, context, sizes.hidden)
+    bias = _bias(node, context, weights, x)
     multiplier, shift = row_multipliers(where, weights, x.scale * GATE_STEPS)
     check_accumulator(where, weights)
     shape = (sizes.steps, sizes.batch, 4 * sizes.hidden)
@@ -101,35 +102,43 @@ def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerT
 
 
 def _weights(node: Node, context: LoweringContext, position: int) -> QuantizedWeights:
-    name, bits = node.inputs[position], context.plan.bits_of(node.name)
-
-    def make() -> QuantizedWeights:
-        data = context.graph.constant(name)
-        assert data is not None  # the verifier made sure
-        return quantize_rows(data[0], bits)
-
-    made = context.cached_weights(name, "rows", bits, make)
-    assert isinstance(made, QuantizedWeights)
-    return made
+    return own_or_rounded(node, context, node.inputs[position], lambda data: data[0])
 
 
-def _bias(node: Node, context: LoweringContext, hidden: int) -> npt.NDArray[np.int32]:
-    """Both ONNX biases together, in Q3.12; what exceeds int32 cannot matter beside a 16-bit gate."""
+def _bias(
+    node: Node, context: LoweringContext, weights: QuantizedWeights, x: IntegerTensor
+) -> npt.NDArray[np.int32]:
+    """Both ONNX biases and what the zero point of x adds, together in Q3.12.
+
+    What exceeds int32 cannot matter beside a 16-bit gate.
+    """
+    total = _zero_point_part(weights, x)
     name = _optional(node, 3)
-    if not name:
-        return np.zeros(4 * hidden, np.int32)
-    data = np.asarray(context.graph.constant(name), np.float64).reshape(2, 4 * hidden)
-    steps: npt.NDArray[np.float64] = np.rint(data.sum(axis=0) * GATE_STEPS)
+    if name:
+        data = exact_data(context.graph.values[name])
+        total = total + data.reshape(2, len(total)).sum(axis=0)
+    return _gate_steps(total)
+
+
+def _zero_point_part(weights: QuantizedWeights, x: IntegerTensor) -> npt.NDArray[np.float64]:
+    """What must be added per row since the product is not of x less its zero point."""
+    sums = weights.integers.sum(axis=1, dtype=np.int64)
+    part: npt.NDArray[np.float64] = -x.zero_point * x.scale * weights.scales * sums
+    return part
+
+
+def _gate_steps(real: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    steps: npt.NDArray[np.float64] = np.rint(real * GATE_STEPS)
     return np.clip(steps, -(2**30), 2**30).astype(np.int32)
 
 
 def _initial(
     node: Node, context: LoweringContext, position: int, sizes: _Sizes, form: Format
 ) -> IntegerTensor:
-    """Initial h or c in the layer's own format, shape (1, batch, H); zeros where the model gives none."""
+    """Initial h or c in the layer's own format, (1, batch, H); zeros where the model gives none."""
     name = _optional(node, position)
     if name:
-        return context.tensor(context.convert(name, form.element, form.scale))
+        return context.tensor(context.convert(name, form))
     shape = (1, sizes.batch, sizes.hidden)
     label = f"{node.name}/{'h' if position == 4 else 'c'}_zero"
     tensor = IntegerTensor(
@@ -137,9 +146,9 @@ def _initial(
         shape,
         form.element,
         form.scale,
-        0,
+        form.zero_point,
         IntegerKind.CONSTANT,
-        np.zeros(shape, form.element),
+        np.full(shape, form.zero_point, form.element),
     )
     context.tensors[label] = tensor
     return tensor
@@ -163,7 +172,8 @@ def _step(
     context.add(_hidden_half(node, context, f"{label}/h", h, part, gates))
     c_format = Format("int16", c.scale)
     new_c = context.new_tensor(f"{label}/c", state_shape, c_format)
-    new_h = context.new_tensor(f"{label}/h_state", state_shape, Format("int8", h.scale))
+    h_format = Format("int8", h.scale, h.zero_point)
+    new_h = context.new_tensor(f"{label}/h_state", state_shape, h_format)
     fraction_bits = round(-np.log2(c.scale))
     multiplier, shift = context.multiplier(label, UNIT_STEPS / h.scale)
     context.add(
@@ -193,7 +203,7 @@ def _hidden_half(
     weights = _weights(node, context, 2)
     check_accumulator(where, weights)
     multiplier, shift = row_multipliers(where, weights, h.scale * GATE_STEPS)
-    zero = np.zeros(len(multiplier), np.int32)
+    bias = _gate_steps(_zero_point_part(weights, h))
     return Linear(
         name,
         h.name,
@@ -202,7 +212,7 @@ def _hidden_half(
         weights.bits,
         multiplier,
         shift,
-        zero,
+        bias,
         bias_after=True,
         addend=addend.name,
     )
@@ -221,7 +231,8 @@ def _outputs(
         y = hidden_states[0]
         if sizes.steps > 1:
             shape = (sizes.steps, 1, sizes.batch, sizes.hidden)
-            y = context.new_tensor(f"{node.name}/y", shape, Format(y.element, y.scale))
+            form = Format(y.element, y.scale, y.zero_point)
+            y = context.new_tensor(f"{node.name}/y", shape, form)
             add_move_concat(context, f"{node.name}/collect", hidden_states, y, axis=0)
         finish(node.outputs[0], y)
     if node.outputs[1]:
@@ -233,7 +244,7 @@ def _outputs(
 def _finisher(node: Node, context: LoweringContext) -> Callable[[str, IntegerTensor], None]:
     def finish(name: str, tensor: IntegerTensor) -> None:
         form = context.formats[name]
-        source = context.convert(tensor.name, form.element, form.scale)
+        source = context.convert(tensor.name, form)
         if context.graph.values[name].kind.value == "constant":
             raise CompileError(f"{node_where(node)}: output '{name}' must not be a constant")
         context.declare(name)

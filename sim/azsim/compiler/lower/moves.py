@@ -1,4 +1,4 @@
-"""Data movement: views where the bytes already lie right, strided copies else. No arithmetic, no rounding."""
+"""Data movement: views where the bytes already lie right, strided copies else. No rounding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from azsim.compiler.context import LoweringContext, node_where
+from azsim.compiler.context import LoweringContext, constant_in, node_where
 from azsim.compiler.formats import Format
 from azsim.errors import CompileError
 from azsim.graph import Node
@@ -17,25 +17,21 @@ MAX_DIMENSIONS = 4  # of one strided copy command
 
 def lower_reshape(node: Node, context: LoweringContext) -> None:
     """Reshape, Squeeze, Unsqueeze, Flatten: the same bytes under another shape."""
-    x = context.tensor(node.inputs[0])
-    y = _declared_like(context, node.outputs[0], x)
+    x, y = _same_format(node, context)
     context.add(View(node.name, x.name, y.name))
 
 
-def _declared_like(context: LoweringContext, name: str, x: IntegerTensor) -> IntegerTensor:
-    """Declare float value `name`; movers share one format with their input (assign_formats)."""
-    if context.formats[name].element == x.element and context.formats[name].scale == x.scale:
-        return context.declare(name)
-    return context.new_tensor(
-        name, context.graph.values[name].shape, Format(x.element, x.scale, x.zero_point)
-    )
+def _same_format(node: Node, context: LoweringContext) -> tuple[IntegerTensor, IntegerTensor]:
+    """Input and output of a mover, the input converted where assign_formats kept them apart."""
+    name = node.outputs[0]
+    x = context.tensor(context.convert(node.inputs[0], context.formats[name]))
+    return x, context.declare(name)
 
 
 def lower_slice(node: Node, context: LoweringContext) -> None:
     """Slice with step >= 1."""
-    x = context.tensor(node.inputs[0])
+    x, y = _same_format(node, context)
     starts, steps = _ints(node, "starts"), _ints(node, "steps")
-    y = _declared_like(context, node.outputs[0], x)
     strides = strides_of(x.shape)
     offset = sum(start * stride for start, stride in zip(starts, strides, strict=True))
     picked = [step * stride for step, stride in zip(steps, strides, strict=True)]
@@ -44,8 +40,7 @@ def lower_slice(node: Node, context: LoweringContext) -> None:
 
 def lower_transpose(node: Node, context: LoweringContext) -> None:
     """Transpose by `perm`."""
-    x = context.tensor(node.inputs[0])
-    y = _declared_like(context, node.outputs[0], x)
+    x, y = _same_format(node, context)
     add_transposed(context, node.name, x, _ints(node, "perm"), y)
 
 
@@ -68,8 +63,7 @@ def add_transposed(
 
 def lower_take(node: Node, context: LoweringContext) -> None:
     """Gather with constant indices: one box per run of evenly spaced indices."""
-    x = context.tensor(node.inputs[0])
-    y = _declared_like(context, node.outputs[0], x)
+    x, y = _same_format(node, context)
     axis = _ints(node, "axis")[0]
     x_strides, y_strides = strides_of(x.shape), strides_of(y.shape)
     boxes: list[_Box] = []
@@ -98,7 +92,7 @@ def even_runs(indices: Sequence[int]) -> list[tuple[int, int, int, int]]:
 def lower_concat(node: Node, context: LoweringContext) -> None:
     """Concat: every input in the output's format, then one copy each."""
     form = context.formats[node.outputs[0]]
-    names = [context.convert(name, form.element, form.scale) for name in node.inputs]
+    names = [context.convert(name, form) for name in node.inputs]
     y = context.declare(node.outputs[0])
     tensors = [context.tensor(name) for name in names]
     add_move_concat(context, node.name, tensors, y, _ints(node, "axis")[0])
@@ -111,7 +105,7 @@ def add_move_concat(
     y: IntegerTensor,
     axis: int,
 ) -> None:
-    """Append a Move that joins `tensors` along `axis` of y (their rank may be lower by leading ones)."""
+    """Append a Move that joins `tensors` along `axis` of y (their rank may lack leading ones)."""
     y_strides = strides_of(y.shape)
     inputs: dict[str, int] = {}
     pieces: list[Piece] = []
@@ -149,13 +143,14 @@ def broadcast_to(
 
 def lower_embed(node: Node, context: LoweringContext) -> None:
     """Gather of table rows by an index input: the table as int8, one scale, stays in DRAM."""
-    data = context.graph.constant(node.inputs[0])
-    if data is None:
+    value = context.graph.values[node.inputs[0]]
+    if value.data is None:
         raise CompileError(f"{node_where(node)}: table must be a constant")
     y = context.declare(node.outputs[0])
     if y.element != "int8":
         raise CompileError(f"{node_where(node)}: output must be int8, not a cell state")
-    table = np.clip(np.rint(data.astype(np.float64) / y.scale), -128, 127).astype(np.int8)
+    table = constant_in(value.name, value, context.formats[node.outputs[0]]).data
+    assert table is not None  # a constant has data
     context.add(EmbedRows(node.name, table, context.tensor(node.inputs[1]).name, y.name))
 
 

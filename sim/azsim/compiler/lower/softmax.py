@@ -14,7 +14,7 @@ UNIT_STEPS = 2.0**-15  # probabilities before the last rescale: Q0.15
 
 def lower_softmax(node: Node, context: LoweringContext) -> None:
     """Softmax of int8 x over attribute `axis`; int8 result."""
-    x = context.tensor(context.convert(node.inputs[0], "int8"))
+    x = context.int8(node.inputs[0])
     y = context.declare(node.outputs[0])
     axis = int(str(node.attributes["axis"]))
     rank = len(x.shape)
@@ -23,7 +23,8 @@ def lower_softmax(node: Node, context: LoweringContext) -> None:
         return
     perm = [*(k for k in range(rank) if k != axis), axis]
     turned = add_transposed(context, f"{node.name}/turn", x, perm)
-    rows = context.new_tensor(f"{node.name}/rows", turned.shape, Format("int8", y.scale))
+    form = Format("int8", y.scale, y.zero_point)
+    rows = context.new_tensor(f"{node.name}/rows", turned.shape, form)
     _add_rows(node, context, turned, rows)
     back = [perm.index(k) for k in range(rank)]
     add_transposed(context, f"{node.name}/back", rows, back, y)

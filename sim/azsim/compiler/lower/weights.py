@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from azsim.compiler.context import LoweringContext
+from azsim.compiler.plan import WEIGHT_BITS
 from azsim.errors import CompileError
+from azsim.graph import Node
 from azsim_kernels.reference.arith import quantize_multipliers
+
+Matrix = npt.NDArray[Any]
 
 INT32_MAX = 2**31 - 1
 BIAS_LIMIT = 2**30  # a bias in accumulator steps stays below half of int32
@@ -40,6 +47,47 @@ def quantize_rows(weights: npt.NDArray[np.generic], bits: int) -> QuantizedWeigh
         rows = rows * inverse.astype(np.float32)[:, None]
         integers[begin : begin + len(rows)] = np.rint(rows, out=rows)
     return QuantizedWeights(integers, scales, bits)
+
+
+def stored_rows(
+    integers: npt.NDArray[np.integer[Any]], scales: npt.NDArray[np.float64], bits: int
+) -> QuantizedWeights:
+    """Take a model's own (N, K) integers of -128..127 and scales (N,), or one (1,), as they are.
+
+    The width is `bits` of the model's type (8 where that is wider), or what the integers need.
+    """
+    held = np.ascontiguousarray(integers, np.int8)
+    low, high = int(held.min(initial=0)), int(held.max(initial=0))
+    needed = max((-low - 1).bit_length(), high.bit_length()) + 1
+    width = next(b for b in reversed(WEIGHT_BITS) if b >= max(needed, min(bits, 8)))
+    return QuantizedWeights(held, np.broadcast_to(scales, (len(held),)).copy(), width)
+
+
+def own_or_rounded(
+    node: Node, context: LoweringContext, name: str, rows: Callable[[Matrix], Matrix]
+) -> QuantizedWeights:
+    """Weights of `node` from constant `name`; `rows` turns its array into (N, K).
+
+    A model's own integers are taken as they are unless the plan wants fewer bits than they have.
+    """
+    value, wanted = context.graph.values[name], context.plan.bits_of(node.name)
+    assert value.data is not None  # the verifier made sure
+    data, stored = value.data, value.stored
+
+    def make() -> QuantizedWeights:
+        if stored is None:
+            return quantize_rows(rows(data), wanted)
+        kept = np.where(rows(data) == 0, 0, rows(stored.integers))  # pruned ones are zero
+        scales = rows(np.broadcast_to(stored.scale, data.shape))[:, 0]
+        own = stored_rows(kept, scales.astype(np.float64), stored.bits)
+        if wanted >= own.bits:
+            return own
+        context.requantized[node.name] = f"{node.name}: {own.bits} to {wanted} bits"
+        return quantize_rows(rows(data), wanted)
+
+    made = context.cached_weights(name, node.operator, wanted, make)
+    assert isinstance(made, QuantizedWeights)
+    return made
 
 
 def row_multipliers(
