@@ -1,7 +1,8 @@
 """Pass 2, fuse: find what one command sequence computes together.
 
-MatMul + Add of a constant row + Relu become one product with bias and lower bound. The float graph stays as
-it is; the result says which nodes are absorbed, and the quantize pass obeys.
+MatMul + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul + Relu
+one element-wise command. The float graph stays as it is; the result says which nodes are absorbed,
+and the quantize pass obeys.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ class FusedProduct:
 
 @dataclass(frozen=True)
 class Fusion:
-    """`products`: by MatMul node name. `absorbed`: names of nodes that need no command of their own."""
+    """`products`: by MatMul node name. `limited`: by Add or Mul node name the result of the Relu that
+    follows it. `absorbed`: names of nodes that need no command of their own."""
 
     products: Mapping[str, FusedProduct] = field(default_factory=dict)
+    limited: Mapping[str, str] = field(default_factory=dict)
     absorbed: frozenset[str] = frozenset()
 
 
@@ -39,7 +42,14 @@ def fuse_graph(graph: Graph) -> Fusion:
             product, nodes = _follow(graph, node, users)
             products[node.name] = product
             absorbed.update(nodes)
-    return Fusion(products, frozenset(absorbed))
+    limited: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.operator in ("Add", "Mul") and node.name not in absorbed:
+            follower = _only_user(graph, node.outputs[0], users)
+            if follower is not None and follower.operator == "Relu":
+                limited[node.name] = follower.outputs[0]
+                absorbed.add(follower.name)
+    return Fusion(products, limited, frozenset(absorbed))
 
 
 def _users(graph: Graph) -> dict[str, list[Node]]:

@@ -28,21 +28,25 @@ MULTIPLIER_BITS = 30  # of the larger operand of Add, so that the sum of both st
 
 def lower_elementwise(node: Node, context: LoweringContext) -> None:
     """Add or Mul, numpy broadcasting; a constant operand becomes int16, or int32 to be exact."""
-    y_shape = context.graph.values[node.outputs[0]].shape
+    result = context.fusion.limited.get(node.name, node.outputs[0])
+    y_shape = context.graph.values[result].shape
     take = _addend if node.operator == "Add" else _factor
-    a, b = (take(context, name, context.formats[node.outputs[0]]) for name in node.inputs)
+    a, b = (take(context, name, context.formats[result]) for name in node.inputs)
     if _needs_swap(a, b, y_shape):
         a, b = b, a
     a = broadcast_to(context, a, y_shape, f"{node.name}/a")
     if not is_suffix(b.shape, y_shape):
         b = broadcast_to(context, b, y_shape, f"{node.name}/b")
-    y = context.declare(node.outputs[0])
+    y = context.declare(result)
     if node.operator == "Add":
         m_a, m_b, shift = add_multipliers(node_where(node), a.scale / y.scale, b.scale / y.scale)
     else:
         m_a, shift = context.multiplier(node.name, a.scale * b.scale / y.scale)
         m_b = 0
-    context.add(Elementwise(node.name, node.operator, a.name, b.name, y.name, m_a, m_b, shift))
+    relu = result != node.outputs[0]
+    context.add(
+        Elementwise(node.name, node.operator, a.name, b.name, y.name, m_a, m_b, shift, relu)
+    )
 
 
 def _factor(context: LoweringContext, name: str, y_format: Format) -> IntegerTensor:
