@@ -269,6 +269,13 @@ def test_files(tmp_path: Path) -> None:
     missing = re.escape(f"{tmp_path / 'no'}: cannot be read: No such file or directory")
     with pytest.raises(StreamError, match=f"^{missing}$"):
         codec.load_stream(tmp_path / "no")
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.write(path.read_bytes())
+        file.truncate(1 << 40)  # takes no space on disk
+    large = re.escape(f"{huge}: cannot be read: larger than 1073741824 bytes")
+    with pytest.raises(StreamError, match=f"^{large}$"):
+        codec.load_stream(huge)
     unwritable = re.escape(f"{tmp_path}/no/W: cannot be written: No such file or directory")
     with pytest.raises(ConfigError, match=f"^{unwritable}$"):
         codec.save_stream(stream, tmp_path / "no" / "W")

@@ -103,6 +103,15 @@ def test_huge_claim_is_not_allocated(tmp_path: Path) -> None:
     )
 
 
+def test_huge_files_are_not_read(tmp_path: Path) -> None:
+    text = "{'descr': '|i1', 'fortran_order': False, 'shape': (1048576, 1048576), }"
+    path = tmp_path / "W.npy"
+    with path.open("wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        file.truncate(10 + len(text) + (1 << 40))  # takes no space on disk
+    refuse(path, "cannot be read: larger than 1073741824 bytes")
+
+
 def test_other_versions_and_no_file(tmp_path: Path) -> None:
     path = tmp_path / "W.npy"
     path.write_bytes(b"\x93NUMPY\x03\x00" + bytes(20))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from azsim.codec.files import replace_file
+from azsim.codec.files import read_rest, replace_file
 from azsim.codec.geometry import ORDERS, TileGrid
 from azsim.errors import StreamError
 from azsim_kernels.crc import CRC_START, crc32c, crc32c_tile
@@ -246,7 +246,7 @@ def load_stream(path: str | Path) -> Stream:
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
             _Parser(head, str(path)).header()
-            data = head + file.read()
+            data = head + read_rest(file)
     except OSError as error:
         raise StreamError(f"{path}: cannot be read: {error.strerror}") from error
     return Stream.from_bytes(data, str(path))

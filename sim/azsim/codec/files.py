@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim.errors import ConfigError, ModelError
+
+MAX_FILE_BYTES = 1 << 30
+"""Larger files are refused unread."""
 
 _HEADER_LIMIT = 10_000
 """Longest .npy header that is parsed, in characters (numpy's own default)."""
@@ -55,6 +59,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def read_rest(file: BinaryIO) -> bytes:
+    """Return what is left of an open file; OSError if that is more than MAX_FILE_BYTES."""
+    size = os.fstat(file.fileno()).st_size
+    data = file.read(MAX_FILE_BYTES + 1) if size <= MAX_FILE_BYTES else None  # a pipe has size 0
+    if data is None or len(data) > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES} bytes")
+    return data
 
 
 def _npy_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
@@ -99,7 +112,7 @@ def load_weights_npy(path: str | Path) -> NDArray[np.int8]:
                     f"{path}: {rows} x {columns} weights must take {rows * columns} bytes, "
                     f"not {present}"
                 )
-            data = np.frombuffer(file.read(), np.int8)
+            data = np.frombuffer(read_rest(file), np.int8)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     return data.reshape((rows, columns), order="F" if fortran else "C")
