@@ -242,7 +242,7 @@ def apply_palette(
     for i in range(values.size):
         byte = values[i] & 255
         if palette.size > 0:
-            byte = np.int64(palette[byte & (PALETTE_ENTRIES - 1)])
+            byte = signed_word(palette[byte & (PALETTE_ENTRIES - 1)])
         packed[i] = sign_extend(byte, 8)
 
 

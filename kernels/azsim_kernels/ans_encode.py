@@ -165,7 +165,7 @@ def values_fit(scratch: TileScratch, groups: int, codes: NDArray[np.int64]) -> t
     for group in range(groups):
         first = group * GROUP_WEIGHTS
         for i in range(first, first + scratch.counts[group]):
-            code = codes[scratch.values[i]]
+            code = int(codes[scratch.values[i]])
             if code < 0:
                 return False, 0
             highest = max(highest, code)
@@ -179,7 +179,7 @@ def extra_bits_total(scratch: TileScratch, groups: int, tables: EncoderTables) -
     for group in range(groups):
         first = group * GROUP_WEIGHTS
         for i in range(first, first + scratch.counts[group]):
-            total += tables.class_bits[tables.value_class[scratch.values[i]]]
+            total += int(tables.class_bits[tables.value_class[scratch.values[i]]])
     return total
 
 
@@ -308,7 +308,7 @@ def _put_group_values(
             value = np.int64(scratch.values[i])
             size = width
             if width == 0:
-                size = tables.class_bits[tables.value_class[value]]
+                size = int(tables.class_bits[tables.value_class[value]])
                 value = tables.value_extra[value]
             elif palette:
                 value = tables.palette_index[value]
