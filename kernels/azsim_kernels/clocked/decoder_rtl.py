@@ -89,6 +89,7 @@ class DecoderRtl:
         self.judging: OutputBeat | None = None
         self.pipeline: list[OutputBeat | None] = [None] * PIPELINE_CYCLES
         self.fired: Beat | None = None  # the beat of the cycle that `tick` did last
+        self.header_fired_now = False  # that beat was the header
 
     @property
     def in_ready(self) -> bool:
@@ -108,6 +109,7 @@ class DecoderRtl:
         accepted = word if self.in_ready else None
         moves = self.output is None or out_ready
         self.fired = None
+        self.header_fired_now = False
         self._judge()
         token: OutputBeat | None = None
         was_idle = self.state == "idle"
@@ -205,7 +207,7 @@ class DecoderRtl:
             self._header_fired()
 
     def _header_fired(self) -> None:
-        self.header_passed = True
+        self.header_passed = self.header_fired_now = True
         slot = self.slots[self.header.slot]
         if self.header.is_table:
             slot.written = slot.palette = False

@@ -256,7 +256,7 @@ module azsim_decoder #(
     assign table_crc   = '0;
   end
 
-  always_comb begin
+  always @* begin
     case (phase)
       azsim_decoder_pkg::PhaseHeader: beat_error = header_error;
       azsim_decoder_pkg::PhaseStates:
@@ -273,7 +273,7 @@ module azsim_decoder #(
   logic [3:0]  verdict;
   assign rest_mask = ~(64'hFFFF_FFFF_FFFF_FFFF << fill[5:0]);
   assign trailing  = extra_words || fill[9:6] != '0 || (view[63:0] & rest_mask) != '0;
-  always_comb begin
+  always @* begin
     verdict = known_error;
     if (known_error == azsim_decoder_pkg::ErrNone) begin
       if (crc != header_q[63:32]) verdict = azsim_decoder_pkg::ErrBadCrc;
@@ -286,7 +286,7 @@ module azsim_decoder #(
   // ---- Output pipeline -------------------------------------------------------------------------
   logic [1:0] kind;
   logic [4:0] count;
-  always_comb begin
+  always @* begin
     kind  = azsim_decoder_pkg::KindNone;
     count = '0;
     if (fire && at_mask) kind = azsim_decoder_pkg::KindMask;

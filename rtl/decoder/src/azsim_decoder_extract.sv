@@ -109,7 +109,7 @@ module azsim_decoder_extract #(
   end
 
   logic [127:0] starts;  // per lane: first bit of its field, 8 bits each
-  always_comb begin
+  always @* begin
     starts = '0;
     for (int i = 1; i < 16; i++)
       starts[8*i +: 8] = starts[8*(i-1) +: 8] + {4'd0, value_bits_q[4*(i-1) +: 4]};

@@ -43,7 +43,7 @@ module azsim_decoder_header #(
   logic lacks_table;
   assign lacks_table = uses_table_o && (!written_i[slot] || (pal && !has_palette_i[slot]));
 
-  always_comb begin
+  always @* begin
     error_o = azsim_decoder_pkg::ErrNone;
     if (bad_header) error_o = azsim_decoder_pkg::ErrBadHeader;
     else if (Profile == azsim_decoder_pkg::ProfileBitmap && (table_i || is_table_o || uses_table_o))

@@ -18,7 +18,7 @@ module azsim_decoder_lane (
   assign hot = reached & ~{1'b0, reached[15:1]};
 
   logic [8:0] low, high;  // CUM of the symbol and of the one after it
-  always_comb begin
+  always @* begin
     low      = '0;
     high     = {9{hot[15]}} & 9'd256;
     symbol_o = {4{hot[15]}};

@@ -58,9 +58,9 @@ module azsim_decoder_lanes (
     assign bad[l]  = view_i[16*l+8 +: 8] == '0;
   end
 
-  always_comb begin
-    taken_below  = '0;
-    bytes_o = '0;
+  always @* begin
+    taken_below = '0;
+    bytes_o     = '0;
     for (int i = 0; i < 16; i++) begin
       taken_below[5*i +: 5] = bytes_o;
       bytes_o = bytes_o + {4'd0, need[i]};

@@ -98,7 +98,7 @@ module azsim_decoder_sequencer #(
 
   assign overrun  = {1'b0, beat_bits_i} > fill_q;
   assign may_fire = state_q == Run && (fill_q >= 10'd256 || rem_q == '0) && hold_q == '0 && advance_i;
-  always_comb begin
+  always @* begin
     failure = beat_error_i;
     if (phase_q != azsim_decoder_pkg::PhaseHeader && overrun)
       failure = short_q ? azsim_decoder_pkg::ErrLength : azsim_decoder_pkg::ErrOverrun;
@@ -126,7 +126,7 @@ module azsim_decoder_sequencer #(
   assign is_dense   = mask_i == azsim_decoder_pkg::MaskDense;
   assign body_phase = is_dense ? azsim_decoder_pkg::PhaseValues : azsim_decoder_pkg::PhaseMask;
 
-  always_comb begin
+  always @* begin
     phase_d   = phase_q;
     group_d   = group_q;
     quarter_d = quarter_q;
@@ -169,7 +169,7 @@ module azsim_decoder_sequencer #(
   end
 
   // ---- Window count, words to come, first error ------------------------------------------------
-  always_comb begin
+  always @* begin
     fill_d  = fill_q - (fire ? {1'b0, beat_bits_i} : 10'd0);
     rem_d   = rem_q;
     seen_d  = seen_q;
@@ -204,7 +204,7 @@ module azsim_decoder_sequencer #(
   assign ends_with_beat = fire && last_beat && seen_d;
   assign ends_bare      = state_q == Flush && advance_i;
 
-  always_comb begin
+  always @* begin
     state_d = state_q;
     case (state_q)
       Idle: if (accept) state_d = Run;

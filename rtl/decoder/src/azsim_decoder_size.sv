@@ -29,7 +29,7 @@ module azsim_decoder_size (
   assign value_bits_o = lane_bits;
 
   logic [7:0] value_sum;  // at most 16 x 8
-  always_comb begin
+  always @* begin
     value_sum = '0;
     for (int i = 0; i < 16; i++) value_sum = value_sum + {4'd0, lane_bits[4*i +: 4]};
   end
@@ -43,7 +43,7 @@ module azsim_decoder_size (
   logic [8:0] byte_bits;
   assign byte_bits = {1'b0, bytes_i, 3'b000};
 
-  always_comb begin
+  always @* begin
     case (phase_i)
       azsim_decoder_pkg::PhaseStates:   bits_o = 9'd256;
       azsim_decoder_pkg::PhaseContexts: bits_o = {1'b0, sections, 1'b0};

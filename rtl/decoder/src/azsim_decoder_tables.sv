@@ -58,7 +58,7 @@ module azsim_decoder_tables (
   logic [10:0] half_q;
   logic [3:0]  entry_bad;
 
-  always_comb begin
+  always @* begin
     word_sum = '0;
     for (int i = 0; i < 8; i++) word_sum = word_sum + {4'd0, word_i[8*i +: 8]};
   end
@@ -143,11 +143,13 @@ module azsim_decoder_tables (
   logic [8:0]    carry_q;     // sum of the first eight frequencies of a set
   logic [71:0]   sums;
 
-  always_comb begin
-    sums = '0;
+  logic [8:0] running;
+  always @* begin
+    running = load_q[0] ? carry_q : 9'd0;
+    sums    = '0;
     for (int i = 0; i < 8; i++) begin
-      sums[9*i +: 9] = {1'b0, ram_word[8*i +: 8]} +
-                       (i == 0 ? (load_q[0] ? carry_q : 9'd0) : sums[9*(i-1) +: 9]);
+      running = running + {1'b0, ram_word[8*i +: 8]};
+      sums[9*i +: 9] = running;
     end
   end
 
