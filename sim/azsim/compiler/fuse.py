@@ -1,8 +1,8 @@
 """Pass 2, fuse: find what one command sequence computes together.
 
-MatMul + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul + Relu
-one element-wise command. The float graph stays as it is; the result says which nodes are absorbed,
-and the quantize pass obeys.
+MatMul + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul and
+Relu one element-wise command. The float graph stays as it is; the result says which nodes are
+absorbed, and the quantize pass obeys.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class FusedProduct:
 
 @dataclass(frozen=True)
 class Fusion:
-    """`products`: by MatMul node name. `limited`: by Add or Mul node name the result of the Relu that
-    follows it. `absorbed`: names of nodes that need no command of their own."""
+    """`products`: by MatMul node name. `limited`: by Add or Mul node name the result of the Relu
+    that follows it. `absorbed`: names of nodes that need no command of their own."""
 
     products: Mapping[str, FusedProduct] = field(default_factory=dict)
     limited: Mapping[str, str] = field(default_factory=dict)
