@@ -240,7 +240,7 @@ def apply_palette(
 ) -> None:
     """Write `values` (n,), palette indices unless `palette` is empty, as weights to `packed`."""
     for i in range(values.size):
-        byte = values[i] & 255
+        byte = int(values[i]) & 255
         if palette.size > 0:
             byte = signed_word(palette[byte & (PALETTE_ENTRIES - 1)])
         packed[i] = sign_extend(byte, 8)
