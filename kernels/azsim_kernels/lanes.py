@@ -1,7 +1,7 @@
 """The MAC array's time for one tile: work per lane and item, and the lanes' recursion.
 
 Section 7 of docs/timing_model.md. Masks are uint64 words, bit i of word k stands for element
-64 k + i; a mask of size 0 means "all ones".
+64 k + i.
 """
 
 from __future__ import annotations
@@ -35,45 +35,51 @@ def popcount(word: np.uint64) -> int:
 @kernel
 def mask_bits(mask: NDArray[np.uint64], position: int, width: int) -> np.uint64:
     """Return the `width` (1..64) bits of `mask` from bit `position` on, which must exist."""
-    keep = _ALL >> np.uint64(64 - width)
-    if mask.size == 0:
-        return keep
     index = position >> 6
     shift = position & 63
     bits: np.uint64 = mask[index] >> np.uint64(shift)
     if shift + width > 64:
         bits |= mask[index + 1] << np.uint64(64 - shift)
-    return bits & keep
+    return bits & (_ALL >> np.uint64(64 - width))
 
 
 @kernel
-def mark_other(values: NDArray[np.int8], value: int, mask: NDArray[np.uint64]) -> None:
-    """Set bit i of `mask` where values[i] != value; bits behind the last value become 0."""
+def mark_other(values: NDArray[np.uint8], value: int, mask: NDArray[np.uint64], first: int) -> None:
+    """Set bit i of `mask`, from its word `first` on, where values[i] != value; the bits behind
+    the last value in its word become 0.
+    """
     for k in range((values.size + 63) // 64):
         word = np.uint64(0)
         for i in range(min(64, values.size - 64 * k)):
             word |= np.uint64(values[64 * k + i] != value) << np.uint64(i)
-        mask[k] = word
+        mask[first + k] = word
 
 
 @kernel
-def count_bits(
+def count_work(
     weights: NDArray[np.uint64],
     first: int,
     activations: NDArray[np.uint64],
     column: int,
     columns: int,
 ) -> int:
-    """Return how many of `columns` products are work: weight bits from `first` on, activation
-    bits from `column` on, both ones.
+    """Return how many of `columns` products are work.
+
+    weights, first       mask whose bits from `first` on count; first < 0: all weights count
+    activations, column  mask whose bits from `column` on count; column < 0: all activations count
     """
+    if first < 0 and column < 0:
+        return columns
     total = 0
     done = 0
     while done < columns:
         width = min(64, columns - done)
-        bits = mask_bits(weights, first + done, width) & mask_bits(
-            activations, column + done, width
-        )
+        if first < 0:
+            bits = mask_bits(activations, column + done, width)
+        else:
+            bits = mask_bits(weights, first + done, width)
+            if column >= 0:
+                bits &= mask_bits(activations, column + done, width)
         total += popcount(bits)
         done += width
     return total
@@ -125,67 +131,46 @@ def lane_cycles(work: Ints, ends: Ints, queue: Ints, timing: tuple[int, int, int
 
 
 @kernel
-def item_work(
-    weights: NDArray[np.uint64],
-    activations: NDArray[np.uint64],
-    columns: int,
-    rows: tuple[int, int],
-    block: tuple[int, int],
-    work: Ints,
-) -> int:
-    """Note the products of each lane in one item in `work` (lanes,) and return their sum.
-
-    rows   first and last + 1 row of the row group; the first belongs to lane 0
-    block  first and last + 1 column of the column block
-    """
-    work[:] = 0
-    lane = 0
-    total = 0
-    for row in range(rows[0], rows[1]):
-        count = count_bits(
-            weights, row * columns + block[0], activations, block[0], block[1] - block[0]
-        )
-        work[lane] += count
-        total += count
-        lane = lane + 1 if lane + 1 < work.size else 0
-    return total
-
-
-@kernel
 def tile_cycles(
     weights: NDArray[np.uint64],
+    first: int,
     activations: NDArray[np.uint64],
-    shape: tuple[int, int],
-    item: tuple[int, int],
+    looks: bool,
+    shape: tuple[int, int, int, int],
     timing: tuple[int, int, int, int],
     lanes: Ints,
     queue: Ints,
 ) -> tuple[int, int, int]:
     """Return (cycles without the fill, products that are work, items) of one activation column.
 
-    weights      mask of the tile's weights, row-major; size 0: all count
-    activations  mask of the column's activations; size 0: all count. A column block without
-                 any is not broadcast
-    shape        rows, columns
-    item         item_columns, item_rows_per_lane (0: all rows are one group)
-    lanes        (2, lanes) working space: work, ends
+    weights, first      mask of the tile's weights, row-major from bit `first` on; < 0: all count
+    activations, looks  mask of the column's activations; not looks: all count. With looks a
+                        column block without any is not broadcast
+    shape               rows, columns, item_columns, item_rows_per_lane (0: all rows one group)
+    timing              as in `broadcast_item`
+    lanes               (2, lanes) working space: work, ends
     """
-    rows, columns = shape
+    rows, columns, item_columns, item_rows = shape
     work = lanes[0]
     ends = lanes[1]
     ends[:] = 0
-    group_rows = work.size * item[1] if item[1] > 0 else rows
+    group_rows = work.size * item_rows if item_rows > 0 else rows
     broadcast = 0
     items = 0
     total = 0
-    for row in range(0, rows, group_rows):
-        last_row = min(row + group_rows, rows)
-        for column in range(0, columns, item[0]):
-            last = min(column + item[0], columns)
-            if activations.size > 0:
-                if count_bits(activations, column, activations, column, last - column) == 0:
-                    continue
-            total += item_work(weights, activations, columns, (row, last_row), (column, last), work)
+    for group in range(0, rows, group_rows):
+        for column in range(0, columns, item_columns):
+            width = min(item_columns, columns - column)
+            if looks and count_work(weights, -1, activations, column, width) == 0:
+                continue
+            work[:] = 0
+            lane = 0
+            for row in range(group, min(group + group_rows, rows)):
+                at = first + row * columns + column if first >= 0 else -1
+                count = count_work(weights, at, activations, column if looks else -1, width)
+                work[lane] += count
+                total += count
+                lane = lane + 1 if lane + 1 < work.size else 0
             broadcast = broadcast_item(items, broadcast, work, ends, queue, timing)
             items += 1
     return ends.max(), total, items

@@ -6,7 +6,7 @@ beat b fires,
     F[b] = max(F[b-1] + 1, A[last word that beat b must see] + 1, start of the command)
     A[w] = max(A[w-1] + 1, cycle in which it is visible, F[beat that must have made room] + 1)
 
-Per word it is enough to know how many beats it sets free (`run`) and which beat it needs (`need`:
+Per word it is enough to know how many beats it sets free (SETS) and which beat it needs (NEEDS:
 the word that set that beat free, counted back, and the beats after it in that word's run).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.machine_types import Ints, Records
+from azsim_kernels.machine_types import ACCEPT, FIRE, NEEDS, RUN, SETS, Ints, Records
 from azsim_kernels.tile_format import FIRE_BITS, WINDOW_BITS, WORD_BITS
 
 
@@ -33,64 +33,52 @@ def schedule_words(
     uniform: int,
     len_words: int,
     port_bits: int,
-    run: NDArray[np.int16],
-    need: NDArray[np.int32],
+    schedule: NDArray[np.int32],
+    first: int,
 ) -> None:
-    """Fill `run` and `need` (one entry per port word) of a tile of `len_words` words of 64 bits.
+    """Write SETS and NEEDS of each port word of a tile of `len_words` words of 64 bits to
+    `schedule`, from row `first` on.
 
     beats, uniform  bits that each of the `n_beats` beats consumes, or one number for all
     """
     total = WORD_BITS * len_words
     words = (total + port_bits - 1) // port_bits
-    run[:words] = 0
+    for word in range(words):
+        schedule[first + word, SETS] = 0
     before = 0
     for b in range(n_beats):
         word = (min(FIRE_BITS + before, total) + port_bits - 1) // port_bits - 1
-        run[word] += np.int16(1)
+        schedule[first + word, SETS] += np.int32(1)
         before += _beat_bits(beats, uniform, b)
-    _note_needs(beats, n_beats, uniform, words, port_bits, run, need)
-
-
-@kernel
-def _note_needs(
-    beats: NDArray[np.uint16],
-    n_beats: int,
-    uniform: int,
-    words: int,
-    port_bits: int,
-    run: NDArray[np.int16],
-    need: NDArray[np.int32],
-) -> None:
-    """Fill `need`: the first beat after which the window has room for the word, 0 if always."""
     beat = 0
     after = _beat_bits(beats, uniform, 0)  # bits consumed once `beat` has fired
     setter = 0  # word that sets `beat` free
-    left = np.int64(run[0])  # beats of its run from `beat` on
+    left = np.int64(schedule[first, SETS])  # beats of its run from `beat` on
     for word in range(words):
         consumed = (word + 1) * port_bits - WINDOW_BITS
-        need[word] = 0
+        schedule[first + word, NEEDS] = 0
         if consumed <= 0:
-            continue
+            continue  # the empty window has room for it
         while after < consumed and beat < n_beats - 1:
             beat += 1
             after += _beat_bits(beats, uniform, beat)
             left -= 1
         while left <= 0:
             setter += 1
-            left += np.int64(run[setter])
-        need[word] = np.int32((word - setter) + 16 * (left - 1))
+            left += np.int64(schedule[first + setter, SETS])
+        schedule[first + word, NEEDS] = np.int32((word - setter) + 16 * (left - 1))
 
 
 @kernel
-def _accept_ahead(unit: Records, accepts: Ints, runs: Ints, now: int, room: int) -> None:
+def _accept_ahead(unit: Records, words: Ints, now: int, room: int) -> None:
     """Accept visible words of a tile whose command has not started: as many as the window holds."""
-    place_mask = accepts.size - 1
+    place_mask = words.shape[1] - 1
     last = unit["last_accept"]
     while unit["visible"] > 0 and unit["word"] < min(unit["words"], room):
         last = max(last + 1, now)
         place = unit["accepted"] & place_mask
-        accepts[place] = last
-        runs[place] = 0
+        words[ACCEPT, place] = last
+        words[RUN, place] = 0
         unit["accepted"] += 1
         unit["deferred"] += 1
         unit["visible"] -= 1
@@ -99,21 +87,19 @@ def _accept_ahead(unit: Records, accepts: Ints, runs: Ints, now: int, room: int)
 
 
 @kernel
-def _time_deferred(
-    unit: Records, accepts: Ints, fires: Ints, runs: Ints, run: NDArray[np.int16]
-) -> None:
+def _time_deferred(unit: Records, words: Ints, schedule: NDArray[np.int32]) -> None:
     """Time the beats set free by the words that were accepted before the command started."""
-    place_mask = accepts.size - 1
+    place_mask = words.shape[1] - 1
     last_fire = unit["last_fire"]
     for word in range(unit["word"] - unit["deferred"], unit["word"]):
         place = (unit["accepted"] - unit["word"] + word) & place_mask
-        accept = accepts[place]
+        accept = words[ACCEPT, place]
         alone = 1 if accept > last_fire else 0
-        beats = np.int64(run[unit["schedule"] + word])
+        beats = np.int64(schedule[unit["schedule"] + word, SETS])
         if beats > 0:
             last_fire = max(last_fire, accept) + beats
-        fires[place] = last_fire
-        runs[place] = 2 * beats + alone
+        words[FIRE, place] = last_fire
+        words[RUN, place] = 2 * beats + alone
         unit["beats"] += beats
         unit["extra"] += alone
     unit["deferred"] = 0
@@ -121,17 +107,9 @@ def _time_deferred(
 
 
 @kernel
-def _accept_running(
-    unit: Records,
-    accepts: Ints,
-    fires: Ints,
-    runs: Ints,
-    run: NDArray[np.int16],
-    need: NDArray[np.int32],
-    now: int,
-) -> None:
+def _accept_running(unit: Records, words: Ints, schedule: NDArray[np.int32], now: int) -> None:
     """Accept all visible words of the running tile and time the beats they set free."""
-    place_mask = accepts.size - 1
+    place_mask = words.shape[1] - 1
     last = unit["last_accept"]
     last_fire = unit["last_fire"]
     first = unit["word"]
@@ -142,18 +120,18 @@ def _accept_running(
     sum_alone = 0
     for i in range(count):
         last = max(last + 1, now)
-        needed = np.int64(need[base + i])
+        needed = np.int64(schedule[base + i, NEEDS])
         if needed > 0:
-            fire = fires[(accepted + i - (needed & 15)) & place_mask] - (needed >> 4)
+            fire = words[FIRE, (accepted + i - (needed & 15)) & place_mask] - (needed >> 4)
             last = max(last, fire + 1)
         alone = 1 if last > last_fire else 0
-        beats = np.int64(run[base + i])
+        beats = np.int64(schedule[base + i, SETS])
         if beats > 0:
             last_fire = max(last_fire, last) + beats
         place = (accepted + i) & place_mask
-        accepts[place] = last
-        fires[place] = last_fire
-        runs[place] = 2 * beats + alone
+        words[ACCEPT, place] = last
+        words[FIRE, place] = last_fire
+        words[RUN, place] = 2 * beats + alone
         sum_beats += beats
         sum_alone += alone
     unit["accepted"] = accepted + count
@@ -167,29 +145,23 @@ def _accept_running(
 
 @kernel
 def advance_decoder(
-    unit: Records,
-    accepts: Ints,
-    fires: Ints,
-    runs: Ints,
-    run: NDArray[np.int16],
-    need: NDArray[np.int32],
-    now: int,
-    room: int,
+    unit: Records, words: Ints, schedule: NDArray[np.int32], now: int, room: int
 ) -> bool:
     """Time all words visible and all beats they set free as far as they are determined.
 
-    unit                  UNIT record
-    accepts, fires, runs  (window,) rings of the unit, by number of the word since the step's start
-    now                   the cycle looked at; words that became visible before were waiting
-    room                  words that fit into an empty window
+    unit      UNIT record
+    words     (3, window) ring of the unit's last words, by their number since the step's start
+    schedule  as in Storage
+    now       the cycle looked at; words that became visible before were waiting
+    room      words that fit into an empty window
     Returns whether the running tile's last beat has been timed now: `last_fire`.
     """
     if unit["ready"] == 0:
-        _accept_ahead(unit, accepts, runs, now, room)
+        _accept_ahead(unit, words, now, room)
         return False
     if unit["deferred"] > 0:
-        _time_deferred(unit, accepts, fires, runs, run)
-    _accept_running(unit, accepts, fires, runs, run, need, now)
+        _time_deferred(unit, words, schedule)
+    _accept_running(unit, words, schedule, now)
     if unit["word"] < unit["words"]:
         return False
     unit["ready"] = 0
@@ -203,34 +175,35 @@ def advance_decoder(
 
 
 @kernel
-def uncount_after(unit: Records, accepts: Ints, fires: Ints, runs: Ints, end: int) -> None:
+def uncount_after(unit: Records, words: Ints, end: int) -> None:
     """Take back words and beats of cycles >= `end`, up to which the step is counted.
 
     Afterwards `accepted` and `fired` are those before `end`, and `beats` and `extra` those of the
     running tile before `end`.
     """
-    place_mask = accepts.size - 1
-    if unit["run_words"] == 0:
-        unit["fired"] += unit["beats"]  # of a tile that is not complete
+    window = words.shape[1]
+    of_running = unit["run_words"]
+    behind = unit["word"]
+    if of_running == 0:  # the tile is not complete
+        unit["fired"] += unit["beats"]
         of_running = unit["word"]
         behind = 0
-    else:
-        of_running = unit["run_words"]
-        behind = unit["word"]
     total = unit["accepted"]
     late = 0
-    for back in range(min(total, accepts.size)):
-        place = (total - 1 - back) & place_mask
-        beats = runs[place] >> 1
-        if accepts[place] < end and beats > 0 and fires[place] < end:
+    for back in range(min(total, window)):
+        place = (total - 1 - back) & (window - 1)
+        accept = words[ACCEPT, place]
+        fire = words[FIRE, place]
+        beats = words[RUN, place] >> 1
+        if accept < end and beats > 0 and fire < end:
             break
         running = behind <= back < behind + of_running
-        if accepts[place] >= end:
+        if accept >= end:
             late += 1
             if running:
-                unit["extra"] -= runs[place] & 1
-        if beats > 0 and fires[place] >= end:
-            undone = min(beats, fires[place] - end + 1)
+                unit["extra"] -= words[RUN, place] & 1
+        if beats > 0 and fire >= end:
+            undone = min(beats, fire - end + 1)
             unit["fired"] -= undone
             if running:
                 unit["beats"] -= undone

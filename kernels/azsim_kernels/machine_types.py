@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels import isa
-from azsim_kernels.table_slots import TableSlots
 
 FAR = 1 << 62
 
@@ -75,18 +74,18 @@ TILE = _record(
     "index",
     "capture",  # offset of its bytes in `captured`, -1: nothing in the program writes them
     "pool",  # offset of its weights in `pool`, -1: not kept
-    "schedule",  # offset of its words in `run` and `need`
+    "schedule",  # offset of its words in `Storage.schedule`
+    "size",  # weights
     "valid",  # weights and schedule are those of the bytes in memory
     "status",
-    "crc",  # CRC field of the header they were made from
-    "beats",
     "version",
 )
 
 CLOCK = _record(
     "now",
     "next_command",
-    "freed",
+    "freed",  # commands that are free
+    "effects",  # commands that took effect; they stand in `Trace.order`
     "w_in_flight",
     "asked_first",
     "next_free",
@@ -94,9 +93,20 @@ CLOCK = _record(
     "last_event",
     "error_command",
     "error_code",
-    "version",  # last version number given to a content of a slot
     "visited",  # cycles looked at, for the speed measurements
-    "uncovered",  # a PRODUCT read weights behind the tile in its slot
+    # What the kernel and its caller tell each other; see `machine.run_step`.
+    "ask_moves",  # the effects of LOAD and GATHER are wanted when the command is free
+    "ask_results",  # those of STORE, MAC and VECTOR too
+    "fills",  # DECODE writes the slots itself (else the effects do, later)
+    "known",  # times of PRODUCT commands are those of the run before
+    "failed",  # this command fails when it would be free
+    "answered",  # the effects of this command were asked for and are done
+    "asked",  # wanted: the effects of this command
+    "abuf_writes",  # commands free since the last effects that write ABUF
+    "product",  # wanted: all effects so far, to time this PRODUCT
+    "tiles",  # wanted: the tiles of so many units
+    "uncovered",  # a PRODUCT reads weights behind the tile in its slot
+    "resume",  # the four phases of `now` are done up to the third
 )
 
 ENGINE = _record(
@@ -133,6 +143,7 @@ UNIT = _record(
     "last_accept",  # cycle before which no further word is accepted
     "running",  # number of the tile of the DECODE command that runs, or ran last
     "start",  # its start
+    "wanting",  # its DECODE command runs, but the tile must be prepared first
     "ready",  # beats of the window's tile may fire: command started, schedule there
     "deferred",  # words accepted before the start, whose beats have no time yet
     "last_fire",  # last beat of the running tile so far (start - 1: none)
@@ -182,34 +193,47 @@ BUS = _record(
 )
 
 
+MAX_UNITS = 16  # as in chip files
+MAX_ENGINES = isa.engine_count(MAX_UNITS)
+
+# The state of all blocks between the cycles of a step. One record: kernels pass it as one pointer.
+CORE = np.dtype(
+    [
+        *CLOCK.descr,
+        ("dma_a", DMA_A, (1,)),
+        ("buses", BUS, (2,)),  # memory, weight store
+        ("engines", ENGINE, (MAX_ENGINES,)),
+        ("channels", CHANNEL, (MAX_UNITS,)),
+        ("units", UNIT, (MAX_UNITS,)),
+    ],
+    align=True,
+)
+
+
 class Plan(NamedTuple):
     """A program, made ready: constant during a step except what PLANNED remembers."""
 
     commands: Records  # PLANNED (n,)
     args: Ints  # (n, 16)
     order: Ints  # (n,) command numbers by engine, then in program order
-    kinds: Ints  # (semaphores,)
-    initial: Ints  # (semaphores,)
 
 
-class Blocks(NamedTuple):
-    """The state of all blocks."""
+class Rings(NamedTuple):
+    """What of the state depends in size on the chip or the program."""
 
-    clock: Records  # CLOCK (1,)
-    engines: Records  # ENGINE (engines,)
-    channels: Records  # CHANNEL (units,)
-    units: Records  # UNIT (units,)
-    slots: Records  # SLOT (tile_slots,)
     tiles: Records  # TILE (tiles,)
-    dma_a: Records  # DMA_A (1,)
-    buses: Records  # BUS (2,): memory, weight store
-    semaphores: Ints  # (semaphores,)
+    slots: Records  # SLOT (tile_slots,)
+    semaphores: Ints  # (2, semaphores): counts, kinds
     completions: Ints  # (2, ring, 2): cycle and ticket of each burst on a bus
     bursts: Ints  # (units, ring, 2): words and "data is there" of each burst of a channel
-    accepts: Ints  # (units, window): cycle of each of the last words accepted
-    fires: Ints  # (units, window): cycle of the last beat up to that word
-    runs: Ints  # (units, window): 2 x beats that the word set free + 1 if its cycle had no beat
+    words: Ints  # (units, 3, window) of the last words accepted: ACCEPT, FIRE, RUN
     rows: Ints  # (abuf / 4,): indices of the GATHER that runs
+
+
+# Rows of `Rings.words[unit]`.
+ACCEPT = 0  # cycle in which the word was accepted
+FIRE = 1  # cycle of the last beat up to that word
+RUN = 2  # 2 x beats that the word set free + 1 if no beat fired in its cycle
 
 
 class Storage(NamedTuple):
@@ -218,33 +242,35 @@ class Storage(NamedTuple):
     dram: NDArray[np.uint8]
     store: NDArray[np.uint8]
     abuf: NDArray[np.uint8]
-    accumulators: NDArray[np.int32]  # (lanes, accumulators_per_lane)
     pool: NDArray[np.int8]  # slots, then a staging place per unit, then kept tiles
     mask: NDArray[np.uint64]  # bit i: pool[i] is not zero; empty if the chip does not look
     captured: NDArray[np.uint8]  # bytes of tiles that the program itself writes
-    run: NDArray[np.int16]  # beats that a port word sets free
-    need: NDArray[np.int32]  # beat that must have fired before: words back + 16 x beats back
+    schedule: NDArray[np.int32]  # (words, 2) per port word of a tile: SETS, NEEDS
+
+
+# Columns of `Storage.schedule`.
+SETS = 0  # beats that the word sets free
+NEEDS = 1  # beat that must have fired before: words back + 16 x beats back in that word's run
 
 
 class Scratch(NamedTuple):
-    """Working space, so that kernels allocate nothing."""
+    """Working space of the MAC array's time."""
 
-    words: NDArray[np.uint64]
-    beats: NDArray[np.uint16]
-    activations: NDArray[np.uint64]
+    activations: NDArray[np.uint64]  # mask of one activation column
     lanes: Ints  # (2, lanes): work and end of each lane
     queue: Ints  # (lane_queue,)
-    tables: TableSlots
 
 
 class Trace(NamedTuple):
     """What a step leaves behind, as in `isa.StepResult`."""
 
-    dispatch: Ints
-    start: Ints
-    free: Ints
+    times: Ints  # (4, n): dispatch, start, free; commands in the order in which they were free
     stalls: Ints  # (engines, 5)
     counters: Ints
+
+
+# Rows of `Trace.times`.
+DISPATCH, START, FREE, ORDER = range(4)
 
 
 def pack_params(params: isa.MachineParams) -> Records:

@@ -11,12 +11,15 @@ from azsim_kernels.machine_types import FAR, Ints, Records
 
 
 @kernel
-def put_request(bus: Records, completions: Ints, now: int, moved_bytes: int, ticket: int) -> None:
-    """Put a request of `moved_bytes` on `bus` in cycle `now`.
+def put_request(
+    core: Records, number: int, completions: Ints, moved_bytes: int, ticket: int
+) -> None:
+    """Put a request of `moved_bytes` on bus `number` (0 memory, 1 weight store) now.
 
-    bus            one BUS record; it is free at cycle + part / bytes
-    completions    (ring, 2), ring a power of two above the requests that can be in flight
+    core         CORE record; a bus is free at cycle + part / bytes
+    completions  (2, ring, 2), ring a power of two above the requests that can be in flight
     """
+    bus = core["buses"][number]
     if moved_bytes != bus["usual"]:
         time = moved_bytes * bus["per_cycles"]
         bus["usual"] = moved_bytes
@@ -24,8 +27,8 @@ def put_request(bus: Records, completions: Ints, now: int, moved_bytes: int, tic
         bus["usual_part"] = time % bus["bytes"]
     cycle = bus["cycle"]
     part = bus["part"]
-    if cycle < now:
-        cycle = now
+    if cycle < core["now"]:
+        cycle = core["now"]
         part = 0
     cycle += bus["usual_cycles"]
     part += bus["usual_part"]
@@ -34,18 +37,18 @@ def put_request(bus: Records, completions: Ints, now: int, moved_bytes: int, tic
         cycle += 1
     bus["cycle"] = cycle
     bus["part"] = part
-    place = bus["tail"] & (completions.shape[0] - 1)
-    completions[place, 0] = cycle + (1 if part > 0 else 0) + bus["latency"]
-    completions[place, 1] = ticket
+    place = bus["tail"] & (completions.shape[1] - 1)
+    completions[number, place, 0] = cycle + (1 if part > 0 else 0) + bus["latency"]
+    completions[number, place, 1] = ticket
     bus["tail"] += 1
 
 
 @kernel
-def next_completion(buses: Records, completions: Ints) -> int:
+def next_completion(core: Records, completions: Ints) -> int:
     """Return the cycle of the earliest completion, FAR if nothing is under way."""
     earliest = FAR
-    for b in range(buses.size):
-        bus = buses[b]
+    for b in range(2):
+        bus = core["buses"][b]
         if bus["head"] < bus["tail"]:
             place = bus["head"] & (completions.shape[1] - 1)
             earliest = min(earliest, completions[b, place, 0])
@@ -53,13 +56,13 @@ def next_completion(buses: Records, completions: Ints) -> int:
 
 
 @kernel
-def pop_completion(buses: Records, completions: Ints, now: int) -> int:
-    """Remove a completion of cycle `now` or before and return its ticket, -1 if there is none."""
-    for b in range(buses.size):
-        bus = buses[b]
+def pop_completion(core: Records, completions: Ints) -> int:
+    """Remove a completion of this cycle or before and return its ticket, -1 if there is none."""
+    for b in range(2):
+        bus = core["buses"][b]
         if bus["head"] < bus["tail"]:
             place = bus["head"] & (completions.shape[1] - 1)
-            if completions[b, place, 0] <= now:
+            if completions[b, place, 0] <= core["now"]:
                 bus["head"] += 1
                 return completions[b, place, 1]  # type: ignore[no-any-return]
     return -1

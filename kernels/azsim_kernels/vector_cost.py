@@ -1,182 +1,99 @@
-"""Beats, bank conflicts and elements of a VECTOR command (section 8 of docs/timing_model.md)."""
+"""Beats, bank conflicts and elements of a VECTOR command (section 8 of docs/timing_model.md).
+
+Plain numpy over all beats of a command at once: it runs once per command, before any step.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from azsim_kernels._jit import kernel
-from azsim_kernels.isa import (
-    ADD,
-    COPY,
-    FLAG_ADDEND,
-    INT8,
-    INT32,
-    LSTM_CELL,
-    LUT,
-    MUL,
-    REQUANT,
-    RESCALE,
-    SOFTMAX,
-)
-from azsim_kernels.machine_types import Ints, Records
-
-MAX_STREAMS = 7  # LSTM_CELL
+from azsim_kernels import isa
+from azsim_kernels.machine_types import Ints
 
 
-@kernel
-def _types_fit(opcode: int, arg: Ints) -> bool:
-    """Are the element types of the operands INT8, INT16 or INT32?"""
-    low = INT8
-    high = INT8
-    if opcode == RESCALE:
-        low = high = arg[7]
-    elif opcode == REQUANT:
-        low, high = min(arg[2], arg[4]), max(arg[2], arg[4])
-    elif opcode == LUT:
-        low, high = min(arg[1], arg[4]), max(arg[1], arg[4])
-    elif opcode in (ADD, MUL):
-        low, high = min(arg[1], arg[3], arg[5]), max(arg[1], arg[3], arg[5])
-    return low >= INT8 and high <= INT32
+class VectorCost(NamedTuple):
+    """What a VECTOR command costs; all 0 if its counts or types are not legal."""
+
+    elements: int
+    beats: int
+    conflict_cycles: int
 
 
-@kernel
-def _shape(opcode: int, arg: Ints, shape: Ints) -> None:
-    """Write the four extents of an operation to `shape` (4,): beats run along the last one."""
-    shape[:] = 1
-    if opcode == RESCALE:
-        shape[2], shape[3] = arg[2], arg[0]
-    elif opcode == COPY:
-        shape[:] = arg[3:7]
-    elif opcode == REQUANT:
-        shape[3] = arg[1]
-    elif opcode in (ADD, MUL):
-        shape[3] = arg[6]
-    elif opcode == LUT:
-        shape[3] = arg[2]
-    elif opcode == LSTM_CELL:
-        shape[3] = arg[4]
-    elif opcode == SOFTMAX:
-        shape[2], shape[3] = arg[1], arg[2]
-
-
-@kernel
-def vector_elements(opcode: int, arg: Ints, abuf_bytes: int, shape: Ints) -> int:
-    """Return the elements of an operation and their extents in `shape` (4,), 0 if a count is
-    below 1, the elements are more than `abuf_bytes` or a type is unknown.
-    """
-    _shape(opcode, arg, shape)
+def vector_cost(opcode: int, arg: Ints, params: isa.MachineParams, abuf_bytes: int) -> VectorCost:
+    """Return the cost of the VECTOR command `opcode` with the operands `arg` (16,)."""
+    operands = dict(zip(isa.OPCODE_ARGS[opcode], map(int, arg), strict=False))
+    shape = _shape(opcode, operands)
     elements = 1
-    for d in range(4):
-        if shape[d] < 1 or shape[d] > abuf_bytes:
-            return 0
-        elements *= shape[d]
-        if elements > abuf_bytes:
-            return 0
-    if opcode in (ADD, MUL) and arg[14] < 1:
-        return 0
-    return elements if _types_fit(opcode, arg) else 0
+    for extent in shape:
+        if extent < 1:
+            return VectorCost(0, 0, 0)
+        elements *= extent
+    if elements > abuf_bytes or not _legal(operands):
+        return VectorCost(0, 0, 0)
+    outer = np.indices(shape[:3]).reshape(3, -1)
+    inner = np.arange(0, shape[3], params.vector_lanes)
+    beats = outer.shape[1] * inner.size
+    index = [np.repeat(axis, inner.size) for axis in outer]
+    index.append(np.tile(inner, outer.shape[1]))
+    streams = np.stack([np.broadcast_to(s, beats) for s in _streams(opcode, operands, index)])
+    return VectorCost(elements, beats, _conflicts(streams, params))
 
 
-@kernel
-def _copy_addresses(arg: Ints, index: Ints, out: Ints) -> int:
-    """COPY: first source and destination byte of the beat at `index` (4,)."""
-    out[0] = arg[0]
-    out[1] = arg[1]
-    for d in range(4):
-        out[0] += index[d] * arg[7 + d]
-        out[1] += index[d] * arg[11 + d]
-    return 2
+def _legal(operands: dict[str, int]) -> bool:
+    """Are the element types known and the period of b at least 1?"""
+    types = [operands[n] for n in ("src_type", "a_type", "b_type", "dst_type") if n in operands]
+    return set(types) <= {isa.INT8, isa.INT16, isa.INT32} and operands.get("b_period", 1) >= 1
 
 
-@kernel
-def _rescale_addresses(arg: Ints, m: int, i: int, out: Ints) -> int:
-    """RESCALE: parameters, destination and addend of element `i` of column `m`."""
-    rows, parameters = arg[0], arg[4]
-    out[0] = parameters + 4 * i
-    out[1] = parameters + 4 * rows + 4 * i
-    out[2] = parameters + 8 * rows + i
-    out[3] = arg[5] + m * arg[6] + (i << arg[7])
-    if arg[9] & FLAG_ADDEND == 0:
-        return 4
-    out[4] = arg[10] + m * arg[11] + 4 * i
-    return 5
+def _shape(opcode: int, operands: dict[str, int]) -> tuple[int, int, int, int]:
+    """Return the extents of an operation; beats run along the last one."""
+    if opcode == isa.COPY:
+        return tuple(operands[f"shape{d}"] for d in range(4))  # type: ignore[return-value]
+    if opcode == isa.RESCALE:
+        return 1, 1, operands["columns"], operands["rows"]
+    if opcode == isa.SOFTMAX:
+        return 1, 1, operands["rows"], operands["columns"]
+    return 1, 1, 1, operands["hidden" if opcode == isa.LSTM_CELL else "elements"]
 
 
-@kernel
-def stream_addresses(opcode: int, arg: Ints, index: Ints, out: Ints) -> int:
-    """Write the byte address of each stream of the beat at `index` (4,) to `out`; return how
-    many there are.
-    """
-    m = index[2]
-    i = index[3]
-    if opcode == COPY:
-        return _copy_addresses(arg, index, out)
-    if opcode == RESCALE:
-        return _rescale_addresses(arg, m, i, out)
-    if opcode == REQUANT:
-        out[0] = arg[0] + (i << arg[2])
-        out[1] = arg[3] + (i << arg[4])
-        return 2
-    if opcode == LUT:
-        out[0] = arg[0] + (i << arg[1])
-        out[1] = arg[3] + (i << arg[4])
-        return 2
-    if opcode in (ADD, MUL):
-        out[0] = arg[0] + (i << arg[1])
-        out[1] = arg[2] + ((i % arg[14]) << arg[3])
-        out[2] = arg[4] + (i << arg[5])
-        return 3
-    if opcode == LSTM_CELL:
-        for k in range(4):
-            out[k] = arg[0] + 2 * (k * arg[4] + i)
-        out[4] = arg[1] + 2 * i
-        out[5] = arg[2] + 2 * i
-        out[6] = arg[3] + i
-        return 7
-    out[0] = arg[0] + m * arg[2] + i  # SOFTMAX
-    out[1] = arg[3] + m * arg[2] + i
-    return 2
+def _streams(opcode: int, operands: dict[str, int], index: list[Ints]) -> list[Ints]:
+    """Return the byte address of each stream of every beat; `index` holds the beats' places."""
+    o, m, i = operands, index[2], index[3]
+    if opcode == isa.COPY:
+        return [
+            o[side] + sum(index[d] * o[f"{side}_stride{d}"] for d in range(4))  # type: ignore[misc]
+            for side in ("src", "dst")
+        ]
+    if opcode == isa.RESCALE:
+        return _rescale_streams(o, m, i)
+    if opcode == isa.SOFTMAX:
+        offset = m * o["columns"] + i
+        return [o["src"] + offset, o["dst"] + offset]
+    if opcode == isa.LSTM_CELL:
+        gates = [o["gates"] + 2 * (k * o["hidden"] + i) for k in range(4)]
+        return [*gates, o["c_in"] + 2 * i, o["c_out"] + 2 * i, o["h_out"] + i]
+    if opcode in (isa.ADD, isa.MUL):
+        j = i % o["b_period"]
+        operand_b = o["b"] + (j << o["b_type"])
+        return [o["a"] + (i << o["a_type"]), operand_b, o["dst"] + (i << o["dst_type"])]
+    return [o["src"] + (i << o["src_type"]), o["dst"] + (i << o["dst_type"])]  # REQUANT, LUT
 
 
-@kernel
-def beat_conflicts(addresses: Ints, bank_bytes: int, banks: int, ports: int) -> int:
-    """Return the cycles by which a beat with accesses at `addresses` is longer than one."""
-    busiest = 0
-    for i in range(addresses.size):
-        bank = addresses[i] // bank_bytes % banks
-        same = 0
-        for j in range(addresses.size):
-            same += addresses[j] // bank_bytes % banks == bank
-        busiest = max(busiest, same)
-    return (busiest + ports - 1) // ports - 1
+def _rescale_streams(o: dict[str, int], m: Ints, i: Ints) -> list[Ints]:
+    parameters, rows = o["param_address"], o["rows"]
+    streams = [parameters + 4 * i, parameters + 4 * rows + 4 * i, parameters + 8 * rows + i]
+    streams.append(o["dst"] + m * o["dst_stride_bytes"] + (i << o["dst_type"]))
+    if o["flags"] & isa.FLAG_ADDEND:
+        streams.append(o["addend"] + m * o["addend_stride_bytes"] + 4 * i)
+    return streams
 
 
-@kernel
-def vector_cost(opcode: int, arg: Ints, params: Records, abuf_bytes: int) -> tuple[int, int, int]:
-    """Return (beats, conflict cycles, elements) of a VECTOR command, all 0 if its counts or
-    types are not legal. `params` is one PARAMS record.
-    """
-    shape = np.empty(4, np.int64)
-    elements = vector_elements(opcode, arg, abuf_bytes, shape)
-    if elements == 0:
-        return 0, 0, 0
-    lanes = params["vector_lanes"]
-    index = np.zeros(4, np.int64)
-    addresses = np.empty(MAX_STREAMS, np.int64)
-    beats = 0
-    conflicts = 0
-    for row in range(shape[0] * shape[1] * shape[2]):
-        index[0] = row // shape[2] // shape[1]
-        index[1] = row // shape[2] % shape[1]
-        index[2] = row % shape[2]
-        for i in range(0, shape[3], lanes):
-            index[3] = i
-            streams = stream_addresses(opcode, arg, index, addresses)
-            conflicts += beat_conflicts(
-                addresses[:streams],
-                params["abuf_bank_bytes"],
-                params["abuf_banks"],
-                params["abuf_ports_per_bank"],
-            )
-            beats += 1
-    return beats, conflicts, elements
+def _conflicts(streams: Ints, params: isa.MachineParams) -> int:
+    """Return the cycles by which beats at these addresses (streams, beats) exceed one."""
+    banks = streams // params.abuf_bank_bytes % params.abuf_banks
+    busiest = np.zeros(banks.shape[1], np.int64)
+    for bank in banks:
+        np.maximum(busiest, (banks == bank).sum(axis=0), out=busiest)
+    return int((-(-busiest // params.abuf_ports_per_bank) - 1).sum())

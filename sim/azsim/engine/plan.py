@@ -12,6 +12,7 @@ from azsim.errors import SimulationError
 from azsim_kernels import isa
 from azsim_kernels.machine_types import PLANNED, TILE, Plan
 from azsim_kernels.tile_format import GROUP_WEIGHTS
+from azsim_kernels.vector_cost import vector_cost
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -22,14 +23,13 @@ class TileLayout:
     """Tiles of a program, each with its places, and the sizes of the memories they need.
 
     `tiles` has dtype TILE; `kept_weights`, `captured_bytes`, `schedule_words` are sizes behind the
-    offsets in it, `longest_bytes` is the longest FETCH of a tile.
+    offsets in it.
     """
 
     tiles: npt.NDArray[Any]
     kept_weights: int
     captured_bytes: int
     schedule_words: int
-    longest_bytes: int
 
 
 def check_commands(commands: npt.NDArray[Any], semaphores: int, units: int) -> None:
@@ -65,13 +65,8 @@ def engine_numbers(commands: npt.NDArray[Any], units: int) -> Ints:
     return by_class[commands["engine"]] + np.where(has_unit, commands["unit"], 0)
 
 
-def build_plan(
-    params: isa.MachineParams,
-    commands: npt.NDArray[Any],
-    semaphore_kinds: Ints,
-    semaphore_initial: Ints,
-) -> Plan:
-    """Return the plan of a checked command table; tiles and VECTOR costs are filled in later."""
+def build_plan(params: isa.MachineParams, commands: npt.NDArray[Any], abuf_bytes: int) -> Plan:
+    """Return the plan of a checked command table; the tiles are filled in by `lay_out_tiles`."""
     planned = np.zeros(len(commands), PLANNED)
     planned["engine"] = engine_numbers(commands, params.units)
     planned["opcode"] = commands["opcode"]
@@ -86,8 +81,26 @@ def build_plan(
     args = np.ascontiguousarray(commands["arg"], np.int64)
     port_bytes = params.port_bits // 8
     planned["words"] = np.where(planned["opcode"] == isa.FETCH, -(-args[:, 1] // port_bytes), 0)
+    _cost_vectors(params, planned, args, abuf_bytes)
     order = np.argsort(planned["engine"], kind="stable").astype(np.int64)
-    return Plan(planned, args, order, semaphore_kinds, semaphore_initial)
+    return Plan(planned, args, order)
+
+
+def _cost_vectors(
+    params: isa.MachineParams, planned: npt.NDArray[Any], args: Ints, abuf_bytes: int
+) -> None:
+    """Fill in beats, conflicts and duration of all VECTOR commands."""
+    for number in np.flatnonzero(planned["opcode"] > isa.PRODUCT).tolist():
+        opcode = int(planned["opcode"][number])
+        cost = vector_cost(opcode, args[number], params, abuf_bytes)
+        kind = isa.OPCODE_VECTOR_CLASS[opcode]
+        cycles = params.vector_latency_cycles[kind] + cost.conflict_cycles
+        cycles += cost.beats * params.vector_interval_cycles[kind]
+        planned["fits"][number] = cost.elements > 0
+        planned["duration"][number] = max(1, cycles)
+        planned["elements"][number] = cost.elements
+        planned["beats"][number] = cost.beats
+        planned["conflicts"][number] = cost.conflict_cycles
 
 
 def _merge_waits(planned: npt.NDArray[Any]) -> None:
@@ -119,9 +132,8 @@ def lay_out_tiles(
     found["index"] = np.where(is_table, 0, plan.args[decodes, 2])
     written = _written_by_stores(plan, found)
     # A tile that a STORE of the program may change stays with its own FETCH; others are shared.
-    key = ["source", "address", "bytes", "opcode", "groups", "index", "capture", "beats"]
     found["capture"] = np.where(written, fetches, -1)
-    found["beats"] = plan.commands["unit"][fetches]
+    key = ["source", "address", "bytes", "opcode", "groups", "index", "capture"]
     tiles, row = np.unique(found[key], return_inverse=True)
     plan.commands["tile"][fetches] = row
     plan.commands["tile"][decodes] = row
@@ -164,10 +176,11 @@ def _give_places(params: isa.MachineParams, found: npt.NDArray[Any], keep_bytes:
     tiles = np.zeros(len(found), TILE)
     for name in ("source", "address", "bytes", "opcode", "groups", "index"):
         tiles[name] = found[name]
+    tiles["size"] = tiles["groups"] * GROUP_WEIGHTS
     captured = found["capture"] >= 0
     capture, captured_bytes = _places(np.where(captured, tiles["bytes"], 0))
     tiles["capture"] = np.where(captured, capture, -1)
-    weights = np.where(captured, 0, tiles["groups"] * GROUP_WEIGHTS)
+    weights = np.where(captured, 0, tiles["size"])
     pool, _ = _places(weights)
     kept = ~captured & (pool + weights <= keep_bytes)
     first = (params.tile_slots + params.units) * params.slot_weights
@@ -175,8 +188,7 @@ def _give_places(params: isa.MachineParams, found: npt.NDArray[Any], keep_bytes:
     schedule, schedule_words = _places(-(-tiles["bytes"] * 8 // params.port_bits))
     tiles["schedule"] = schedule
     kept_weights = int(weights[kept].sum()) if len(tiles) else 0
-    longest = int(tiles["bytes"].max(initial=8))
-    return TileLayout(tiles, kept_weights, captured_bytes, schedule_words, longest)
+    return TileLayout(tiles, kept_weights, captured_bytes, schedule_words)
 
 
 def _places(sizes: Ints) -> tuple[Ints, int]:
