@@ -13,8 +13,9 @@ from azsim_kernels import isa
 
 def disassemble(program: Program) -> Iterator[str]:
     """Yield a heading and one line per command: number, engine, opcode, operands, semaphores,
-    layer."""
-    yield f"# program {program.name} for chip {program.chip} ({program.config_hash})"
+    layer. `program` must be verified (`azsim.program.load_program` does)."""
+    name, chip, config_hash = map(_shown, (program.name, program.chip, program.config_hash))
+    yield f"# program {name} for chip {chip} ({config_hash})"
     kinds = [isa.SEMAPHORE_KIND_NAMES[int(kind)] for kind in program.semaphore_kinds]
     for number, (kind, initial) in enumerate(zip(kinds, program.semaphore_initial, strict=True)):
         yield f"# semaphore s{number}: {kind}, initially {int(initial)}"
@@ -43,4 +44,9 @@ def _semaphores(command: np.void | Any, field: str) -> str:
 
 def _layer_name(program: Program, command: np.void | Any) -> str:
     layer = int(command["layer"])
-    return program.layers[layer].name if 0 <= layer < len(program.layers) else "-"
+    return _shown(program.layers[layer].name) if 0 <= layer < len(program.layers) else "-"
+
+
+def _shown(name: str) -> str:
+    """A name from a model file, kept on its line: what cannot be printed becomes '?'."""
+    return "".join(c if c.isprintable() else "?" for c in name)

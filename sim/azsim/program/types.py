@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,7 +62,7 @@ class Port:
     @property
     def bytes(self) -> int:
         """Size in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.element).itemsize
+        return math.prod(self.shape) * np.dtype(self.element).itemsize
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ used.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.errors import CompileError
-from azsim.program.types import Program
+from azsim.program.types import Port, Program
 from azsim_kernels import isa
 
 Mask = npt.NDArray[np.bool_]
@@ -35,6 +36,23 @@ class ProgramLimits:
     lanes: int
     accumulators_per_lane: int
     program_commands: int
+
+
+# The widest chip that the command set can speak of: what holds for a program of any chip. Sizes
+# end at 2^40, so that no sum of two of them leaves 64 bits.
+COMMAND_SET_LIMITS = ProgramLimits(
+    units=256,
+    semaphores=256,
+    semaphore_max=1 << 31,
+    dram_bytes=1 << 40,
+    store_bytes=1 << 40,
+    abuf_bytes=1 << 40,
+    tile_slots=1 << 31,
+    slot_weights=1 << 31,
+    lanes=1 << 16,
+    accumulators_per_lane=1 << 31,
+    program_commands=1 << 31,
+)
 
 
 def verify_program(program: Program, limits: ProgramLimits) -> None:
@@ -65,11 +83,14 @@ def _verify_sizes(program: Program, limits: ProgramLimits) -> None:
     rows = [
         ("commands", len(program.commands), limits.program_commands),
         ("semaphores", len(program.semaphore_kinds), limits.semaphores),
-        ("DRAM bytes", max(program.dram_bytes, len(program.dram)), limits.dram_bytes),
+        ("DRAM bytes", program.dram_bytes, limits.dram_bytes),
+        ("DRAM image bytes", len(program.dram), limits.dram_bytes),
         ("weight store bytes", len(program.store), limits.store_bytes),
         ("ABUF bytes", program.abuf_bytes, limits.abuf_bytes),
     ]
     for what, need, have in rows:
+        if need < 0:
+            raise CompileError(f"program '{program.name}': {what}: must be 0 or more, not {need}")
         if need > have:
             raise CompileError(
                 f"program '{program.name}': {what}: needs {need}, the chip has {have}"
@@ -171,6 +192,16 @@ def _decode_rules(program: Program, limits: ProgramLimits) -> Rules:
     ]
 
 
+def _top_accumulator(base: Any, columns: Any, stride: Any, rows: Any, limits: ProgramLimits) -> Any:
+    """Return the highest accumulator of a command; one that no lane has if base or stride is wild.
+
+    `columns` and `rows` must be 1..2^20, so that nothing leaves 64 bits.
+    """
+    wild = (base < 0) | (stride < 0) | (base > 1 << 31) | (stride > 1 << 31)
+    top = np.where(wild, 0, base) + (columns - 1) * np.where(wild, 0, stride)
+    return np.where(wild, limits.accumulators_per_lane, top + (rows - 1) // limits.lanes)
+
+
 def _product_rules(program: Program, limits: ProgramLimits) -> Rules:
     arg, code = program.commands["arg"], (isa.PRODUCT,)
     slot, rows, columns, address, m, stride = (arg[:, k] for k in range(6))
@@ -183,18 +214,15 @@ def _product_rules(program: Program, limits: ProgramLimits) -> Rules:
         & (m <= 65536)
     )
     last = np.where(small, (m - 1) * stride + columns, 1)
-    top = (
-        arg[:, 6]
-        + (np.where(small, m, 1) - 1) * arg[:, 7]
-        + (np.where(small, rows, 1) - 1) // limits.lanes
-    )
+    top = _top_accumulator(arg[:, 6], np.where(small, m, 1), arg[:, 7], np.where(small, rows, 1),
+                           limits)  # fmt: skip
     fits = rows * np.where(small, columns, 1) <= limits.slot_weights
     return [
         (code, (slot < 0) | (slot >= limits.tile_slots), f"slot must be below {limits.tile_slots}"),
         (code, ~small | ~fits, f"rows x columns must fit a slot of {limits.slot_weights} weights"),
         (code, (stride < 0) | (stride > 1 << 31), "activation stride must be 0..2^31"),
         (code, _outside(address, last, limits.abuf_bytes), "activations must be inside ABUF"),
-        (code, (arg[:, 6] < 0) | (arg[:, 7] < 0) | (top >= limits.accumulators_per_lane),
+        (code, top >= limits.accumulators_per_lane,
          f"accumulators must be below {limits.accumulators_per_lane} per lane"),
         (code, (arg[:, 9] < 2) | (arg[:, 9] > 8), "weight_bits must be 2..8"),
     ]  # fmt: skip
@@ -211,10 +239,11 @@ def _rescale_rules(program: Program, limits: ProgramLimits) -> Rules:
         & (stride >= 0)
         & (stride <= 65536)
     )
-    top = base + np.where(small, (m - 1) * stride + (rows - 1) // limits.lanes, 0)
+    columns = np.where(small, m, 1)
+    top = _top_accumulator(base, columns, stride, np.where(small, rows, 1), limits)
     return [
         (code, ~small, "rows and columns must be in range"),
-        (code, (base < 0) | (top >= limits.accumulators_per_lane), "accumulators must be in range"),
+        (code, top >= limits.accumulators_per_lane, "accumulators must be in range"),
         (code, (parameters % 4 != 0) | _outside(parameters, 9 * rows, limits.abuf_bytes),
          "parameters must be inside ABUF, aligned to 4"),
     ]  # fmt: skip
@@ -226,6 +255,8 @@ def _verify_tiles(program: Program, limits: ProgramLimits) -> None:
     size = 8 * tiles["words"].astype(np.int64)
     wrong = _outside(tiles["address"], size, 1 << 62) | (tiles["address"] + size > end)
     wrong |= (tiles["weights"] < 256) | (tiles["weights"] > limits.slot_weights)
+    wrong |= (tiles["source"] < 0) | (tiles["source"] > 1) | (tiles["decode_cycles"] < 0)
+    wrong |= (tiles["layer"] < -1) | (tiles["layer"] >= len(program.layers))
     if wrong.any():
         raise CompileError(
             f"program '{program.name}': tile {int(np.argmax(wrong))}:"
@@ -234,11 +265,18 @@ def _verify_tiles(program: Program, limits: ProgramLimits) -> None:
 
 
 def _verify_ports(program: Program) -> None:
-    for port in program.inputs + program.outputs:
-        if port.element not in ("int8", "int16", "int32") or min(port.shape, default=1) < 1:
-            raise CompileError(
-                f"program '{program.name}': port '{port.name}' must be a non-empty"
-                " int8/16/32 tensor"
-            )
-        if port.address < 0 or port.address + port.bytes > program.dram_bytes:
-            raise CompileError(f"program '{program.name}': port '{port.name}' must lie inside DRAM")
+    for ports in (program.inputs, program.outputs):
+        for port in ports:
+            _verify_port(program, port)
+        if len({port.name for port in ports}) != len(ports):
+            raise CompileError(f"program '{program.name}': ports must have names of their own")
+
+
+def _verify_port(program: Program, port: Port) -> None:
+    where = f"program '{program.name}': port '{port.name}'"
+    if port.element not in ("int8", "int16", "int32") or min(port.shape, default=1) < 1:
+        raise CompileError(f"{where} must be a non-empty int8/16/32 tensor")
+    if port.address < 0 or port.address + port.bytes > program.dram_bytes:
+        raise CompileError(f"{where} must lie inside DRAM")
+    if not (math.isfinite(port.scale) and port.scale > 0):
+        raise CompileError(f"{where} must have a positive scale, not {port.scale}")
