@@ -17,7 +17,7 @@ from cocotb.triggers import RisingEdge
 from azsim.rtl_check.coverage import Coverage
 from azsim.rtl_check.job import Job, Result, ScenarioResult
 from azsim.rtl_check.lockstep import Inputs, Lockstep, Mismatch, Sample
-from azsim.rtl_check.scenarios import Scenario, make_scenario
+from azsim.rtl_check.scenarios import Scenario
 from azsim_kernels.clocked.decoder_rtl import OutputBeat
 
 CLOCK_NS = 10
@@ -86,8 +86,7 @@ async def lockstep(dut: Any) -> None:
     cycles = 0
     dut.clk_i.value = 0
     cocotb.start_soon(Clock(dut.clk_i, CLOCK_NS, unit="ns").start())
-    for number in job.numbers():
-        scenario = make_scenario(job.configuration, job.seed, number)
+    for scenario in job.scenarios():
         count, mismatch = await run_scenario(dut, ports, job, scenario, coverage)
         cycles += count
         done.append(ScenarioResult(scenario.label, scenario.name, count))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from azsim.rtl_check.lockstep import Mismatch
-from azsim.rtl_check.scenarios import Configuration
+from azsim.rtl_check.scenarios import PATTERNS, Configuration, Scenario, make_scenario
+from azsim.rtl_check.vectors import load_vectors
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Job:
     sources  SystemVerilog files, lowest level first
     cycles   enough is enough once so many cycles were compared
     only     number of the one scenario to run, or -1 for all from 0 on
-    waves    keep a waveform (decoder.fst) in the folder
+    waves    keep a waveform in the folder
+    vectors  folder of vectors to run instead of scenarios
     """
 
     folder: str
@@ -31,10 +33,15 @@ class Job:
     cycles: int
     only: int = -1
     waves: bool = False
+    vectors: str = ""
 
-    def numbers(self) -> Iterable[int]:
-        """Return the numbers of the scenarios to run."""
-        return [self.only] if self.only >= 0 else itertools.count()
+    def scenarios(self) -> Iterator[Scenario]:
+        """Yield the scenarios to run."""
+        if self.vectors:
+            yield from vector_scenarios(Path(self.vectors), self.configuration)
+            return
+        for number in [self.only] if self.only >= 0 else itertools.count():
+            yield make_scenario(self.configuration, self.seed, number)
 
     @property
     def path(self) -> Path:
@@ -90,3 +97,11 @@ class Result:
             values["coverage"],
             Mismatch(**mismatch) if mismatch else None,
         )
+
+
+def vector_scenarios(folder: Path, configuration: Configuration) -> Iterator[Scenario]:
+    """Yield the cases of a folder of vectors under each pattern of gaps and stalls."""
+    _, cases = load_vectors(folder)
+    for number, pattern in enumerate(PATTERNS):
+        label = f"{configuration.label}:vectors.{number}"
+        yield Scenario(label, f"vectors, {pattern.name}", tuple(cases), pattern, label)
