@@ -3,10 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that commands move through each memory; docs/reports.md says how each is counted.
+
+    `dram_*`: over the memory bus, rounded outwards to `memory.access_bytes`. `abuf_mac_read_bytes`
+    are activations that PRODUCT broadcasts, `abuf_vector_*` tensors that VECTOR reads and writes,
+    `abuf_parameter_read_bytes` multipliers, biases and shifts of RESCALE, `abuf_dma_*` what DMA-A
+    takes and brings. `wbuf_mask_*` are the bits that tell zero weights from others.
+    """
+
+    dram_weight_read_bytes: int = 0
+    dram_activation_read_bytes: int = 0
+    dram_parameter_read_bytes: int = 0
+    dram_write_bytes: int = 0
+    store_read_bytes: int = 0
+    abuf_mac_read_bytes: int = 0
+    abuf_vector_read_bytes: int = 0
+    abuf_parameter_read_bytes: int = 0
+    abuf_vector_write_bytes: int = 0
+    abuf_dma_read_bytes: int = 0
+    abuf_dma_write_bytes: int = 0
+    wbuf_weight_read_bytes: int = 0
+    wbuf_mask_read_bytes: int = 0
+    wbuf_weight_write_bytes: int = 0
+    wbuf_mask_write_bytes: int = 0
+    accumulator_read_bytes: int = 0
+    accumulator_write_bytes: int = 0
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes over the memory bus, both ways."""
+        reads = self.dram_weight_read_bytes + self.dram_activation_read_bytes
+        return reads + self.dram_parameter_read_bytes + self.dram_write_bytes
+
+
+TRAFFIC_NAMES = tuple(entry.name for entry in fields(Traffic))
 
 
 @dataclass(frozen=True)
@@ -17,7 +55,8 @@ class LayerCounters:
     layers sum to the run's cycles. The others are work, whether or not it overlapped:
     `memory_cycles` (bytes moved over the memory bus at its full rate), `decode_cycles` (the decoder
     law with words always there, summed over units), `mac_cycles`, `vector_cycles` (commands'
-    durations). `dram_bytes`: moved over the bus by the layer's DMA commands.
+    durations). `dram_bytes`: moved over the bus by the layer's DMA commands. `traffic`: bytes
+    through each memory.
     """
 
     name: str
@@ -29,6 +68,7 @@ class LayerCounters:
     dram_bytes: int
     stream_bytes: int
     commands: int
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass(frozen=True)

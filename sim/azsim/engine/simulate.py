@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
-from azsim.counters import CommandTrace, Counters, LayerCounters
+from azsim.counters import TRAFFIC_NAMES, CommandTrace, Counters, LayerCounters, Traffic
 from azsim.engine.machine import Machine
+from azsim.engine.traffic import command_traffic
 from azsim.program import Program
 from azsim_kernels import isa
 
@@ -134,18 +135,19 @@ class _Tally:
         steps = len(self._cycles)
         rows = []
         for number, layer in enumerate(self._program.layers):
-            moved = int(static.bytes[number]) * steps
+            traffic = static.traffic(number, steps)
             rows.append(
                 LayerCounters(
                     layer.name,
                     int(self._spans[number]),
-                    _bus_cycles(moved, self._chip),
+                    _bus_cycles(traffic.dram_bytes, self._chip),
                     int(static.decode_cycles[number]) * steps,
                     int(self._work[isa.MAC][number]),
                     int(self._work[isa.VECTOR][number]),
-                    moved,
+                    traffic.dram_bytes,
                     int(static.stream_bytes[number]) * steps,
                     int(static.commands[number]) * steps,
+                    traffic,
                 )
             )
         return tuple(rows)
@@ -163,37 +165,19 @@ class _StaticWork:
         self, program: Program, chip: ChipConfig, layers: npt.NDArray[np.int64], rows: int
     ) -> None:
         commands = program.commands
-        arg, opcode = commands["arg"], commands["opcode"]
-        self.bytes = np.zeros(rows, np.int64)
+        fetch = commands["opcode"] == isa.FETCH
         self.stream_bytes = np.zeros(rows, np.int64)
+        np.add.at(self.stream_bytes, layers[fetch], commands["arg"][fetch, 1])
         self.decode_cycles = np.zeros(rows, np.int64)
+        np.add.at(self.decode_cycles, layers, _decode_cycles(program))
         self.commands = np.bincount(layers, minlength=rows)
-        access = chip.memory.access_bytes
-        fetch = opcode == isa.FETCH
-        np.add.at(self.stream_bytes, layers[fetch], arg[fetch, 1])
-        dram = fetch & (arg[:, 2] == 0)
-        moved = _moved(arg[dram, 0], arg[dram, 1], access)
-        np.add.at(self.bytes, layers[dram], moved)
-        loads = (opcode == isa.LOAD) | (opcode == isa.STORE)
-        moved = _moved(arg[loads, 0], arg[loads, 2], access)
-        np.add.at(self.bytes, layers[loads], moved)
-        gather = opcode == isa.GATHER  # at worst: rows need not start at a multiple of the access
-        rows = -(-arg[gather, 2] // access) * access
-        np.add.at(self.bytes, layers[gather], rows * arg[gather, 4])
-        cycles = _decode_cycles(program)
-        np.add.at(self.decode_cycles, layers[fetch], cycles[fetch])
+        self._bytes = {name: np.zeros(rows, np.int64) for name in TRAFFIC_NAMES}
+        for name, numbers, moved in command_traffic(program, chip):
+            np.add.at(self._bytes[name], layers[numbers], moved)
 
-
-def _moved(
-    address: npt.NDArray[np.int64], size: npt.NDArray[np.int64], access: int
-) -> npt.NDArray[np.int64]:
-    """Bytes over the bus for byte ranges, rounded outwards to `access`.
-
-    Bursts are multiples of the access, so only the two ends of a range are rounded.
-    """
-    end = address + size
-    moved: npt.NDArray[np.int64] = -(-end // access) * access - address // access * access
-    return moved
+    def traffic(self, layer: int, steps: int) -> Traffic:
+        """Bytes that a layer moves in `steps` steps."""
+        return Traffic(**{name: int(moved[layer]) * steps for name, moved in self._bytes.items()})
 
 
 def _decode_cycles(program: Program) -> npt.NDArray[np.int64]:
