@@ -112,9 +112,11 @@ class _Batcher:
             self._values[name] = self._old.values[name]
         return name
 
-    def _add(self, node: Node, name: str, shape: tuple[int, ...]) -> str:
+    def _add(self, node: Node, name: str, shape: tuple[int, ...], like: Value | None = None) -> str:
+        """Append a node with its value, which is quantized as `like` is."""
         self._nodes.append(node)
-        self._values[name] = Value(name, shape, ValueKind.NODE)
+        grid = None if like is None else like.quantization
+        self._values[name] = Value(name, shape, ValueKind.NODE, quantization=grid)
         return name
 
     def _reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
@@ -135,9 +137,10 @@ class _Batcher:
         inputs = tuple(self._operand(node, k) for k in range(len(node.inputs)))
         attributes = rule(self, node)
         output = node.outputs[0]
-        shape = (self._frames, *self._old.values[output].shape)
+        value = self._old.values[output]
         made = Node(node.name, node.operator, inputs, (output,), attributes)  # type: ignore[arg-type]
-        self._done["mapped", output] = self._add(made, output, shape)
+        shape = (self._frames, *value.shape)
+        self._done["mapped", output] = self._add(made, output, shape, value)
 
     def _operand(self, node: Node, position: int) -> str:
         """An operand of a mapped node: constants stay where broadcasting or the operator takes
@@ -210,7 +213,8 @@ class _Batcher:
         output = node.outputs[0]
         name = f"{output}@final"
         made = Node(f"{node.name}@final", node.operator, inputs, (name,), node.attributes)
-        self._done["final", output] = self._add(made, name, self._old.values[output].shape)
+        value = self._old.values[output]
+        self._done["final", output] = self._add(made, name, value.shape, value)
 
 
 def _same(batcher: _Batcher, node: Node) -> Attributes:
@@ -247,4 +251,5 @@ _RULES: dict[str, Callable[[_Batcher, Node], Attributes]] = {
     "Embed": _same,
     "Reshape": _same,
     "Transpose": _perm,
+    "Quantize": _same,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from azsim.frontend.node import Array, OnnxNode, Operand, present
 from azsim.graph import StoredIntegers
 
 Floats = npt.NDArray[np.float64]
-Fold = Callable[[Sequence[Array]], list[Array]]
+Fold = Callable[[Sequence[Array]], list[Array] | None]
 
 RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity")
 CHOOSING = ("Slice", "Split", "Gather")
@@ -27,7 +28,7 @@ MOVING = (*RESHAPING, *CHOOSING, "Transpose", "Concat")
 def carried(node: OnnxNode, results: Sequence[Array], fold: Fold) -> list[Operand]:
     """Return the results of a folded node as operands, with the integers they are made of.
 
-    `fold` evaluates the node on other data of the same shapes.
+    `fold` evaluates the node on other data of the same shapes; None where that goes too far.
     """
     operands = [
         Operand(name, data.shape, data) for name, data in zip(node.outputs, results, strict=True)
@@ -84,15 +85,20 @@ def _chosen(
     """Pick integers and scales as the node picks numbers."""
     rest = [operand.data for operand in present(node.inputs)[len(sources) :]]
     others = [data for data in rest if data is not None]
-    integers = fold([*(source.integers for source in sources), *others])
-    spread = [np.broadcast_to(s.scale, s.integers.shape).copy() for s in sources]
+    spread = [np.broadcast_to(s.scale.astype(np.float32), s.integers.shape).copy() for s in sources]
+    kind = np.result_type(*(source.integers for source in sources))
+    integers = fold([*(source.integers.astype(kind) for source in sources), *others])
     scales = fold([*spread, *others])
+    if integers is None or scales is None:
+        raise node.refusal(
+            "quantized constants must not go through so many nodes that choose from them"
+        )
     bits = max(source.bits for source in sources)
     found: list[StoredIntegers | None] = []
     for picked, scale in zip(integers, scales, strict=True):
         narrow = _narrowed(np.asarray(scale, dtype=np.float64))
-        wide = picked.astype(np.int32)
-        found.append(None if narrow is None else StoredIntegers(wide, narrow, bits))
+        kept: npt.NDArray[np.integer[Any]] = picked.astype(kind)
+        found.append(None if narrow is None else StoredIntegers(kept, narrow, bits))
     return found
 
 

@@ -18,6 +18,7 @@ from azsim.frontend.node import Array, OnnxNode
 from azsim.frontend.tensors import TensorReader
 
 MAX_FOLDED_ELEMENTS = 1 << 24  # of all results of one model together, beyond twice its tensors
+MAX_CARRIED_ELEMENTS = 1 << 25  # integers and scales that follow the numbers of constants
 
 Estimate = Callable[[OnnxNode, Sequence[Array]], int]
 
@@ -107,6 +108,7 @@ class Folder:
 
     def __init__(self, tensors: TensorReader, opset: int) -> None:
         self._left = MAX_FOLDED_ELEMENTS
+        self._carried_left = MAX_CARRIED_ELEMENTS
         self._tensors = tensors
         self._opset = opset
 
@@ -123,6 +125,17 @@ class Folder:
             if isinstance(value, onnx.TensorProto):  # the evaluator would trust its stated size
                 self._tensors.read(value, f"{node.name}.{name}")
         self.spend(node, self._estimate(node, data))
+        return self._evaluate(proto, node, data)
+
+    def carry(
+        self, proto: onnx.NodeProto, node: OnnxNode, data: Sequence[Array]
+    ) -> list[Array] | None:
+        """Return the node's results on the integers or scales of its inputs; None if they are too
+        many to follow."""
+        wanted = self._estimate(node, data)
+        if wanted > self._carried_left:
+            return None
+        self._carried_left -= max(1, wanted)
         return self._evaluate(proto, node, data)
 
     def spend(self, node: OnnxNode, elements: int) -> None:

@@ -244,7 +244,7 @@ class _Reader:
         if len(results) != len(outputs):
             return None
         named = replace(node, outputs=outputs)
-        return carried(named, results, lambda other: self._folder.fold(proto, node, other))
+        return carried(named, results, lambda other: self._folder.carry(proto, node, other))
 
     def _constant_value(self, node: OnnxNode) -> Array:
         if len(node.attributes) != 1:
