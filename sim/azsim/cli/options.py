@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from azsim._atomic import output_place
 from azsim.api import PlanWishes
 from azsim.errors import ConfigError
 
@@ -82,12 +82,6 @@ def check_out_file(path: Path) -> None:
     """Refuse a file that cannot be written, before a long computation.
 
     Raises:
-        ConfigError: the folder is missing or not writable, or the path is a folder.
+        ConfigError: the folder is missing or not writable, or the path is no plain file.
     """
-    if path.is_dir():
-        raise ConfigError(f"{path}: must be a file, not a folder")
-    folder = path.parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path}: folder {folder} must exist")
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{path}: folder {folder} must be writable")
+    output_place(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import tempfile
 import tokenize
 import warnings
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from azsim.errors import ConfigError, ModelError
+from azsim._atomic import replaced_file
+from azsim.errors import ModelError
 
 MAX_FILE_BYTES = 1 << 30
 """Larger files are refused unread."""
@@ -40,25 +40,8 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
 
     Raises ConfigError if that cannot be done.
     """
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _umask() -> int:
-    """Return the process's file mode mask (it can only be read by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replaced_file(path) as part:
+        part.write_bytes(data)
 
 
 def read_rest(file: BinaryIO) -> bytes:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from azsim.errors import ConfigError
+from azsim._atomic import replaced_file
 from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, LstmLayer
 from azsim.zoo.weights import Float32Array, grid_table, grid_weights
 
@@ -201,17 +199,5 @@ def save_onnx(model: onnx.ModelProto, path: str | Path) -> None:
 
     Raises ConfigError naming the path if it cannot be written.
     """
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(model.SerializeToString())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only the owner may read
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replaced_file(Path(path)) as part:
+        part.write_bytes(model.SerializeToString())
