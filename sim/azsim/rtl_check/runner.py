@@ -30,7 +30,7 @@ from azsim.rtl_check.vectors import load_vectors, write_vectors
 
 DEFAULT_CYCLES = 20_000
 MAX_CYCLES = 1_000_000_000
-SHARES = {"bitmap-64": 4, "bitmap-128": 4, "ans-64": 6, "ans-128": 6}
+SHARES = {"bitmap-64": 19, "bitmap-128": 15, "ans-64": 37, "ans-128": 29}
 """How the cycles are dealt out over the configurations."""
 
 START_SECONDS = 120

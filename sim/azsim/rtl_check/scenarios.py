@@ -313,11 +313,11 @@ COMMON: tuple[Recipe, ...] = (
     ("header errors", header_errors, _BOTH),
     ("wrong place", wrong_place, _BURSTS),
     ("wrong lengths", wrong_lengths, _ALWAYS),
-    ("longer streams", longer_streams, _SLOW_CONSUMER),
+    ("longer streams", longer_streams, _STALLS),
     ("trailing bits", trailing_bits, _BURSTS),
     ("resets", small_tiles, RESETTING),
-    ("resets", small_tiles, RESETTING),
-    ("slow port", group_ones, _SLOW_PORT),
+    ("more resets", small_tiles, RESETTING),
+    ("slow port", back_to_back, _SLOW_PORT),
 )
 BITMAP: tuple[Recipe, ...] = (("unsupported modes", unsupported, _BOTH),)
 ANS: tuple[Recipe, ...] = (
@@ -328,7 +328,7 @@ ANS: tuple[Recipe, ...] = (
     ("table switches", switching, _STALLS),
     ("no table", no_table, _BOTH),
     ("table errors", table_errors, _ALWAYS),
-    ("stale table", stale_tables, _BURSTS),
+    ("stale table", stale_tables, _BOTH),
     ("bad states", bad_states, _BOTH),
     ("swapped kinds", swapped_kinds, _GAPS),
 )
