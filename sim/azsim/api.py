@@ -39,6 +39,9 @@ IntegerArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
 DEFAULT_FRAME_MS = 30.0
+MAX_FRAMES_PER_PASS = (
+    1024  # each frame of a pass has its own nodes: more only takes the host's time
+)
 
 
 def azsim_version() -> str:
@@ -51,7 +54,7 @@ def azsim_version() -> str:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ranges seen on some frames; the float outputs of the run's own frames (None if not computed)."""
+    """Ranges seen on some frames, and the float outputs of the run's own (None: not computed)."""
 
     ranges: Ranges
     outputs: Mapping[str, FloatArray] | None
@@ -60,7 +63,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A graph with its inputs, calibrated and compiled for a chip; `integers` is made when asked for."""
+    """A graph with its inputs, compiled for a chip; `integers` is made when asked for."""
 
     graph: Graph
     inputs: Inputs
@@ -213,6 +216,10 @@ def prepare(
     """Calibrate and compile `graph`; the float outputs are kept if `want_outputs`."""
     if frames is not None and frames < 1:
         raise ConfigError(f"--frames: must be 1 or more, not {frames}")
+    if not 1 <= frames_per_pass <= MAX_FRAMES_PER_PASS:
+        raise ConfigError(
+            f"--frames-per-pass: must be 1 to {MAX_FRAMES_PER_PASS}, not {frames_per_pass}"
+        )
     plan = wishes.plan(graph)
     batched = batch_graph(graph, frames_per_pass)
     inputs = load_inputs(input_path, graph, frames)

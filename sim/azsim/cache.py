@@ -1,7 +1,8 @@
 """A folder of finished results by content: small, bounded, safe with several processes.
 
-An entry's name is the hash of everything that went into it, so an entry is never wrong, only missing. Entries appear by rename,
-whole or not at all; the least recently used ones go when the folder grows beyond its limit.
+An entry's name is the hash of everything that went into it, so an entry is never wrong, only
+missing. Entries appear by rename, whole or not at all; the least recently used ones go when the
+folder grows beyond its limit.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def source_key() -> str:
 
 
 class ContentCache:
-    """Entries of one kind in one folder. A folder that cannot be used makes every look-up a miss."""
+    """Entries of one kind in one folder. In a folder that cannot be used, nothing is found."""
 
     def __init__(self, folder: Path, suffix: str, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self._folder, self._suffix, self._limit = folder, suffix, limit_bytes
@@ -62,7 +63,7 @@ class ContentCache:
         return path
 
     def store(self, key: str, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a temporary file and make it the entry; no room or no right: no entry."""
+        """Let `write` fill a new file and make it the entry; without room or rights: no entry."""
         part = self._folder / f"{secrets.token_hex(8)}{PART_SUFFIX}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,9 @@ def _run(arguments: list[str]) -> int:
 
 def _usage(error: TyperException) -> int:
     """Wrong words on the command line: one line, or the help if there were none."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()
+    show = getattr(error, "show", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and show is not None:
+        show()
         return USER_ERROR
     return _fail(error.format_message())
 

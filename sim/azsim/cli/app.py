@@ -6,12 +6,18 @@ from typing import Annotated
 
 import typer
 
-from azsim.cli import chip_commands, codec_commands, model_commands, run_commands
+from azsim.cli import (
+    chip_commands,
+    codec_commands,
+    model_commands,
+    rtl_commands,
+    run_commands,
+)
 
 app = typer.Typer(
     name="azsim",
-    help="Cycle-level simulator of an edge speech chip: compressed weights, zero skipping, audio clock.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -31,10 +37,23 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
     ] = False,
 ) -> None:
-    """Cycle-level simulator of an edge speech chip."""
+    """Cycle-level simulator of an edge speech chip: compressed weights, zero skipping, audio clock.
+
+    \b
+    First steps:
+      azsim demo                           a spoken command on the chip az1
+      azsim run model.onnx -i speech.wav   your model, every figure on screen
+      azsim run model.onnx -i frames.npz --bits 5 --verify -o runs/first
+      azsim ops                            which ONNX operators are taken
+      azsim COMMAND --help                 examples of each command
+
+    Errors are one line on standard error. Exit codes: 0 done, 1 a check
+    failed, 2 something to mend, 130 interrupted.
+    """
 
 
 run_commands.register(app)
 model_commands.register(app)
 chip_commands.register(app)
 codec_commands.register(app)
+rtl_commands.register(app)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from azsim.cli.screen import plain_table, screen
 from azsim.config import area_proxy, chip_names, chip_to_yaml, load_chip
 
-chips_app = typer.Typer(help="List the chips, or show one.", invoke_without_command=True)
+chips_app = typer.Typer(invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +19,18 @@ def register(app: typer.Typer) -> None:
 
 @chips_app.callback()
 def chips(context: typer.Context) -> None:
-    """List the chips azsim brings along."""
+    """List the chips azsim brings along.
+
+    \b
+    Examples:
+      azsim chips
+      azsim chips show az1
+      azsim chips show az1 > mine.yaml    a file of your own to begin with
+      azsim run model.onnx -i speech.wav --chip mine.yaml
+    """
     if context.invoked_subcommand is not None:
         return
-    table = Table("chip", "status", "MHz", "MACs", "decoders", "memory", "what it is", box=None)
+    table = plain_table("chip", "status", "MHz", "MACs", "decoders", "memory", "what it is")
     for name in chip_names():
         chip = load_chip(name)
         simple = chip.memory.simple
@@ -37,20 +44,26 @@ def chips(context: typer.Context) -> None:
             f"{gb_per_s:.1f} GB/s",
             chip.description,
         )
-    console = Console()
+    console = screen()
     console.print(table)
     console.print("assumed: our own figures; no AZ silicon number has been published.")
 
 
 @chips_app.command("show")
 def show(
-    chip: Annotated[str, typer.Argument(help="Name of a chip, or a chip file.")],
+    chip: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped chip, or a file.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override, such as mac_array.lanes=16."),
     ] = None,
 ) -> None:
-    """Print every parameter of a chip, its hash and its area proxy."""
+    """Print every parameter of a chip, its hash and its area proxy.
+
+    \b
+    Examples:
+      azsim chips show az1
+      azsim chips show mine.yaml --set mac_array.lanes=16
+    """
     config = load_chip(chip, overrides or [])
     print(chip_to_yaml(config), end="")
     print(f"# config hash: {config.config_hash()}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from azsim.api import prepare
@@ -24,15 +23,19 @@ from azsim.cli.options import (
     plan_wishes,
 )
 from azsim.cli.progress import progress_bars
+from azsim.cli.screen import plain_table, screen
 from azsim.config import load_chip
 from azsim.errors import ConfigError
 from azsim.frontend import read_onnx, support_table
+from azsim.graph.text import one_line
 from azsim.program import disassemble, load_program, save_program
 from azsim.zoo import build_zoo, save_onnx, zoo_table
 
-OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")
+]
 
-zoo_app = typer.Typer(help="List the shipped nets, or build one.", invoke_without_command=True)
+zoo_app = typer.Typer(invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +51,8 @@ def compile_model(
     output: OutputOption,
     calibrate: CalibrateOption = None,
     input: Annotated[
-        Path | None, typer.Option("-i", "--input", help="The same as --calibrate.")
+        Path | None,
+        typer.Option("-i", "--input", metavar="FILE", help="The same as --calibrate."),
     ] = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
@@ -58,7 +62,18 @@ def compile_model(
     layer_sparsity: LayerSparsityOption = None,
     frames_per_pass: FramesPerPassOption = 1,
 ) -> None:
-    """Compile a model for a chip into a program file (.azp)."""
+    """Compile a model for a chip into a program file (.azp).
+
+    The frames set the scales of the activations, as the input of `azsim run`
+    does. `azsim disasm` shows the program.
+
+    \b
+    Examples:
+      azsim compile model.onnx -i speech.wav -o model.azp
+      azsim compile model.onnx -i frames.npz --bits 5 -o model.azp
+    """
+    if calibrate is not None and input is not None:
+        raise ConfigError("--input: must not be given beside --calibrate, which it stands for")
     frames = calibrate or input
     if frames is None:
         raise ConfigError("--calibrate: must name frames (.npz or .wav) that set activation scales")
@@ -82,41 +97,63 @@ def compile_model(
     save_program(program, output)
     size = sum(layer.stream_bytes for layer in program.layers)
     print(
-        f"{output}: {len(program.commands)} commands, {len(program.tiles)} tiles,"
+        f"{one_line(str(output))}: {len(program.commands)} commands, {len(program.tiles)} tiles,"
         f" {size} stream bytes, chip {program.chip} ({program.config_hash})"
     )
 
 
-def disasm(program: Annotated[Path, typer.Argument(help="Program file (.azp).")]) -> None:
-    """Print a program, one command a line."""
+def disasm(
+    program: Annotated[Path, typer.Argument(metavar="FILE", help="Program file (.azp).")],
+) -> None:
+    """Print a program, one command a line.
+
+    \b
+    Examples:
+      azsim disasm model.azp | less
+      azsim disasm model.azp | grep PRODUCT
+    """
     for line in disassemble(load_program(program)):
         print(line)
 
 
 def ops() -> None:
-    """Print the supported ONNX operators and their rules."""
+    """Print the supported ONNX operators and their rules.
+
+    Anything else is refused with the name of the node; no model is simulated
+    in part.
+    """
     table = Table("operator", "becomes", "rules", show_lines=True)
     for row in support_table():
         table.add_row(row.operator, row.becomes, "\n".join(row.rules))
-    Console().print(table)
+    screen().print(table)
 
 
 @zoo_app.callback()
 def zoo(context: typer.Context) -> None:
-    """List the nets azsim can build."""
+    """List the nets azsim can build.
+
+    \b
+    Examples:
+      azsim zoo
+      azsim zoo build rnnt_alexa_l:encoder --bits 5 --sparsity 0.5 -o encoder.onnx
+    """
     if context.invoked_subcommand is not None:
         return
-    table = Table("net", "parameters", "frame", "bits", "zeros", "what it is", box=None)
+    table = plain_table("net", "shapes", "parameters", "MACs a frame", "frame", "bits", "zeros")
     for entry in zoo_table():
         table.add_row(
             entry.full_name,
+            entry.label,
             f"{entry.parameters / 1e6:.2f} M",
+            f"{entry.macs / 1e6:.2f} M",
             f"{entry.frame_ms} ms",
             str(entry.bits),
             f"{entry.sparsity:.0%}",
-            f"{entry.summary} {entry.source}",
         )
-    Console().print(table)
+    console = screen()
+    console.print(table)
+    for entry in zoo_table():
+        console.print(f"\n{entry.full_name}: {entry.summary}", markup=False)
 
 
 @zoo_app.command("build")
@@ -127,8 +164,19 @@ def zoo_build(
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zeros.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 1,
 ) -> None:
-    """Write a net as float ONNX whose weights lie on the grid of `bits`, with the share of zeros."""
+    """Write a net as float ONNX with random weights.
+
+    The weights lie on the grid of `--bits` and have exactly the share of
+    zeros. The file says so itself: `azsim run` takes both from there.
+
+    \b
+    Examples:
+      azsim zoo build tiny_lstm -o tiny.onnx
+      azsim zoo build rnnt_mlperf:joint --bits 5 --seed 7 -o joint.onnx
+    """
     check_out_file(output)
     name, _, part = net.partition(":")
     save_onnx(build_zoo(name, part or None, bits, sparsity, seed), output)
-    print(f"{output}: {net}, weights of {bits} bits, {sparsity:.0%} zeros, seed {seed}")
+    print(
+        f"{one_line(str(output))}: {net}, weights of {bits} bits, {sparsity:.0%} zeros, seed {seed}"
+    )

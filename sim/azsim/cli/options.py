@@ -12,9 +12,12 @@ from azsim._atomic import output_place
 from azsim.api import PlanWishes
 from azsim.errors import ConfigError
 
-ModelArgument = Annotated[Path, typer.Argument(help="Model, float ONNX.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model, ONNX.")]
 InputOption = Annotated[
-    Path, typer.Option("-i", "--input", help="Frames: .npz arrays or a 16 kHz mono .wav.")
+    Path,
+    typer.Option(
+        "-i", "--input", metavar="FILE", help="Frames: .npz arrays or a 16 kHz mono .wav."
+    ),
 ]
 ChipOption = Annotated[str, typer.Option("--chip", metavar="NAME|FILE", help="Chip to simulate.")]
 SetOption = Annotated[
@@ -23,16 +26,24 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Chip override: mac_array.lanes=16. Repeatable."
     ),
 ]
-FramesOption = Annotated[int | None, typer.Option("--frames", help="Steps to run; default: all.")]
+FramesOption = Annotated[
+    int | None, typer.Option("--frames", metavar="N", help="Steps to run; default: all.")
+]
 BitsOption = Annotated[
     int | None,
     typer.Option(
-        "--bits", help="Weight bits: 8, 6, 5, 4, 3 or 2; default: the model's plan, else 8."
+        "--bits",
+        metavar="N",
+        help="Weight bits: 8, 6, 5, 4, 3 or 2; default: the model's plan, else 8.",
     ),
 ]
 SparsityOption = Annotated[
     float | None,
-    typer.Option("--sparsity", help="Share of zero weights; default: the model's plan, else 0."),
+    typer.Option(
+        "--sparsity",
+        metavar="SHARE",
+        help="Share of zero weights, 0 to below 1; default: the model's plan, else 0.",
+    ),
 ]
 LayerBitsOption = Annotated[
     list[str] | None,
@@ -44,11 +55,19 @@ LayerSparsityOption = Annotated[
 ]
 FramesPerPassOption = Annotated[
     int,
-    typer.Option("--frames-per-pass", help="Frames computed together on one load of the weights."),
+    typer.Option(
+        "--frames-per-pass",
+        metavar="N",
+        help="Frames computed together on one load of the weights.",
+    ),
 ]
 CalibrateOption = Annotated[
     Path | None,
-    typer.Option("--calibrate", help="Frames that set activation scales; default: the input."),
+    typer.Option(
+        "--calibrate",
+        metavar="FILE",
+        help="Frames that set activation scales; default: the input.",
+    ),
 ]
 
 

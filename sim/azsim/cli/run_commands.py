@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from azsim._resources import data_folder
 from azsim.api import run as run_model
@@ -26,6 +25,8 @@ from azsim.cli.options import (
     plan_wishes,
 )
 from azsim.cli.progress import progress_bars
+from azsim.cli.screen import reader_may_leave, screen
+from azsim.graph.text import one_line
 from azsim.report.console import print_summary
 from azsim.report.files import check_out
 from azsim.report.record import RunRecord
@@ -54,10 +55,13 @@ def run(
     calibrate: CalibrateOption = None,
     frame_ms: Annotated[
         float | None,
-        typer.Option(help="Audio time of one step; else the model's azsim.frame_ms, else 30."),
+        typer.Option(
+            metavar="MS", help="Audio time of one step; else the model's azsim.frame_ms, else 30."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for reports, outputs, figures.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for reports, outputs, figures."),
     ] = None,
     timing_only: Annotated[
         bool, typer.Option("--timing-only", help="Count cycles, compute no outputs.")
@@ -69,7 +73,20 @@ def run(
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
     ] = True,
 ) -> int:
-    """Simulate a model on a chip: cycles, bandwidth, latency, outputs."""
+    """Simulate a model on a chip: cycles, bandwidth, latency, outputs.
+
+    `--out` writes a folder of reports: summary.json, COMPUTE_REPORT.csv,
+    outputs.npz, timeline.png. It appears whole or not at all; the folder of
+    an earlier run is replaced.
+
+    \b
+    Examples:
+      azsim run model.onnx -i speech.wav
+      azsim run model.onnx -i frames.npz --bits 5 --sparsity 0.5 --verify
+      azsim run model.onnx -i frames.npz --chip az2 -o runs/az2
+      azsim run model.onnx -i frames.npz --set mac_array.lanes=16
+      azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
+    """
     if out is not None:
         check_out(out)
     wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
@@ -98,7 +115,8 @@ def run(
 
 def demo(
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for reports, outputs, figures.")
+        Path,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for reports, outputs, figures."),
     ] = Path("runs/demo"),
     frames: FramesOption = None,
 ) -> int:
@@ -126,9 +144,9 @@ def demo(
 
 
 def _show(record: RunRecord, out: Path | None) -> int:
-    console = Console()
-    print_summary(record, console)
-    if out is not None:
-        console.print(f"written: {out}", soft_wrap=True)
+    with reader_may_leave():
+        print_summary(record, screen())
+        if out is not None:
+            print(f"written: {one_line(str(out))}")
     check = record.verification
     return 1 if check is not None and check.exact != check.steps else 0

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from azsim.cache import DEFAULT_LIMIT_BYTES, ContentCache, cache_folder, content_key, source_key
-from azsim.compiler import compile_graph
+from azsim.compiler import compile_graph, program_limits
 from azsim.compiler.plan import CompressionPlan
 from azsim.compiler.ranges import Ranges
 from azsim.config import ChipConfig
-from azsim.errors import ConfigError, ModelError
+from azsim.errors import CompileError, ConfigError, ModelError
 from azsim.graph import Graph
-from azsim.program import Program, load_program, save_program
+from azsim.graph.text import quoted
+from azsim.program import Program, load_program, verify_program, write_program
 
 LIMIT_VARIABLE = "AZSIM_CACHE_MB"
+_LIMIT_DIGITS = 9
 
 
 def compile_cached(
@@ -33,26 +36,35 @@ def compile_cached(
     cache = ContentCache(cache_folder("programs"), ".azp", _limit_bytes())
     key = content_key(_parts(graph, chip, ranges, plan))
     entry = cache.find(key)
-    if entry is not None:
-        return _loaded(entry)
-    program = compile_graph(graph, chip, ranges, plan).program
-    cache.store(key, lambda path: save_program(program, path))
+    program = None if entry is None else _loaded(entry, chip)
+    if program is None:
+        program = compile_graph(graph, chip, ranges, plan).program
+        cache.store(key, partial(write_program, program))
     return program
 
 
-def _loaded(entry: Path) -> Program:
+def _loaded(entry: Path, chip: ChipConfig) -> Program | None:
+    """The program of a cache entry, checked as any program from a file; None if it has gone.
+
+    Raises:
+        ModelError: the entry is damaged.
+    """
     try:
-        return load_program(entry)
-    except ModelError:
+        program = load_program(entry)
+        verify_program(program, program_limits(chip))
+    except (ModelError, CompileError):
+        if not entry.exists():  # another process has just made room
+            return None
         raise ModelError(f"{entry}: cache entry is damaged and must be deleted") from None
+    return program
 
 
 def _limit_bytes() -> int:
     text = os.environ.get(LIMIT_VARIABLE)
     if text is None:
         return DEFAULT_LIMIT_BYTES
-    if not text.isdecimal():
-        raise ConfigError(f"${LIMIT_VARIABLE}: must be a whole number of MB, not '{text}'")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS):
+        raise ConfigError(f"${LIMIT_VARIABLE}: must be a whole number of MB, not {quoted(text)}")
     return int(text) << 20
 
 
@@ -71,4 +83,4 @@ def _parts(
         if value.data is not None:
             data = np.ascontiguousarray(value.data)
             yield data.dtype.str
-            yield memoryview(data.reshape(-1).view(np.uint8))
+            yield data.reshape(-1).view(np.uint8).data

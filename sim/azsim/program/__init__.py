@@ -2,7 +2,7 @@
 them."""
 
 from azsim.program.disassemble import disassemble
-from azsim.program.files import load_program, save_program
+from azsim.program.files import load_program, save_program, write_program
 from azsim.program.types import TILE_DTYPE, LayerInfo, Port, Program, Region
 from azsim.program.verify import ProgramLimits, verify_program
 
@@ -17,4 +17,5 @@ __all__ = [
     "load_program",
     "save_program",
     "verify_program",
+    "write_program",
 ]

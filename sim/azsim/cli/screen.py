@@ -1,0 +1,41 @@
+"""The screen: as wide as the terminal; 100 columns in a pipe or file, so that scripts see the same
+lines everywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+PLAIN_COLUMNS = 100
+
+
+def screen() -> Console:
+    """The console for results on standard output; $COLUMNS, if set, decides its width."""
+    console = Console(highlight=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = PLAIN_COLUMNS
+    return console
+
+
+def plain_table(*titles: str) -> Table:
+    """A table without lines whose last column takes what is left of the width."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles[:-1]:
+        table.add_column(title, no_wrap=True)
+    table.add_column(titles[-1], overflow="fold")
+    return table
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print inside; if the reader of a pipe goes away (`| head`), what is left is not printed."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open to the end
