@@ -30,8 +30,6 @@ from azsim_kernels.clocked import ClockedMachine
 
 STEPS = 24
 FLOOR_DB = 28.0  # of a net against ONNX Runtime; measured: docs/quantized_models.md
-    28.0  # of a net's result against ONNX Runtime; measured 33 to 36 (docs/quantized_models.md)
-)
 
 
 def decibels(signal: np.ndarray, other: np.ndarray) -> float:

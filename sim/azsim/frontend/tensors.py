@@ -159,8 +159,8 @@ def _unpacked(content: npt.NDArray[np.uint8], count: int, dtype: np.dtype[np.gen
     `dtype` is signed. An odd last half byte is padding."""
     halves = np.empty(2 * content.size, dtype=np.uint8)
     halves[0::2], halves[1::2] = content & 15, content >> 4
-    elements = halves[:count].view(dtype)
-    return (elements ^ 8) - np.int8(8) if dtype == np.int8 else elements
+    elements = halves[:count]
+    return (elements.view(np.int8) ^ 8) - np.int8(8) if dtype == np.int8 else elements
 
 
 def _check_range(what: str, stored: npt.NDArray[Any], low: int, high: int, kind: str) -> None:
