@@ -20,7 +20,10 @@ from qdq_models import (
     run_qdq,
 )
 
-from azsim.compiler import CompressionPlan
+from azsim.compiler import CompressionPlan, Ranges
+from azsim.compiler.cached import compile_cached
+from azsim.config import load_chip
+from azsim.frontend import read_onnx
 from azsim.graph.integer import Linear, Requant
 from azsim.reference.integers import evaluate_integers
 
@@ -365,3 +368,28 @@ def test_formats_of_the_ports_are_the_models(tmp_path: Path) -> None:
     for port, grid in ((compiled.program.inputs[0], x), (compiled.program.outputs[0], y)):
         assert (port.element, port.scale) == ("int8", np.float32(grid.scale))
         assert port.zero_point == grid.zero_point - 128
+
+
+def test_the_program_cache_knows_models_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same numbers and ranges, other integers, scales, widths or zero points: other programs."""
+    monkeypatch.setenv("AZSIM_CACHE_DIR", str(tmp_path / "cache"))
+    weights = np.array([[100, -50], [20, 10]], np.int8)
+    tenth = np.float32(0.1)
+    makers = [
+        one_product(weights, tenth),
+        one_product((weights // 2), 2 * tenth),
+        one_product(weights.astype(np.int16), tenth),
+    ]
+    other = one_product(weights, tenth)
+    for tensor in other.tensors:
+        if tensor.name == "y_z":
+            tensor.raw_data = b"\x07"
+    keys = []
+    for maker in (*makers, other, makers[0]):
+        graph = read_onnx(maker.save(tmp_path))
+        ranges = Ranges(dict.fromkeys(graph.values, 1.0), {})
+        compile_cached(graph, load_chip("tiny"), ranges, CompressionPlan())
+        keys.append(sorted(path.name for path in (tmp_path / "cache").rglob("*.azp")))
+    assert [len(names) for names in keys] == [1, 2, 3, 4, 4]

@@ -79,8 +79,12 @@ def _parts(
     yield repr((graph.name, graph.nodes, graph.inputs, graph.outputs, graph.states))
     yield json.dumps(sorted(graph.metadata.items()))
     for name, value in sorted(graph.values.items()):
-        yield repr((name, value.shape, value.kind.value, value.is_index))
-        if value.data is not None:
-            data = np.ascontiguousarray(value.data)
+        yield repr((name, value.shape, value.kind.value, value.is_index, value.quantization))
+        arrays = [] if value.data is None else [value.data]
+        if value.stored is not None:
+            arrays += [value.stored.integers, value.stored.scale]
+            yield f"stored in {value.stored.bits} bits"
+        for array in arrays:
+            data = np.ascontiguousarray(array)
             yield data.dtype.str
             yield data.reshape(-1).view(np.uint8).data
