@@ -23,7 +23,9 @@ from azsim.compiler import (
 )
 from azsim.compiler.cached import compile_cached
 from azsim.config import ChipConfig, load_chip
+from azsim.counters import Counters
 from azsim.engine import simulate
+from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
 from azsim.frontend import Inputs, load_inputs, read_frame_ms, read_onnx
 from azsim.graph import Graph
@@ -118,40 +120,32 @@ def run(
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
-    tell("reading", 0, 1)
-    graph = read_onnx(model)
-    period_ms, source = _frame_ms(graph, frame_ms)
-    prepared = prepare(
-        graph,
-        chip_config,
-        input,
-        frames,
-        wishes,
-        calibrate,
-        tell,
-        frames_per_pass=frames_per_pass,
-        want_outputs=not timing_only,
-        cache=cache,
-    )
-    steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
-    began = time.perf_counter()
-    result = simulate(
-        prepared.program,
-        chip_config,
-        steps,
-        timing_only=timing_only,
-        progress=lambda done: tell("simulating", done, len(steps)),
-    )
-    seconds = time.perf_counter() - began
-    verification = None
-    if verify:
-        verification = _verify(prepared.integers(), steps, result.outputs, tell)
-    outputs = _per_frame(result.outputs, frames_per_pass, prepared.inputs.steps)
+    with Warming() as warming:  # a first run compiles kernels beside its own work
+        tell("reading", 0, 1)
+        graph = read_onnx(model)
+        period_ms, source = _frame_ms(graph, frame_ms)
+        prepared = prepare(
+            graph,
+            chip_config,
+            input,
+            frames,
+            wishes,
+            calibrate,
+            tell,
+            frames_per_pass=frames_per_pass,
+            want_outputs=not timing_only,
+            cache=cache,
+        )
+        tell("compiling kernels", 0, 1)
+        warming.wait()
+        tell("compiling kernels", 1, 1)
+    outcome = _simulate(prepared, chip_config, frames_per_pass, timing_only, verify, tell)
+    outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
         model=Path(model).name,
         chip=chip_config,
         program=prepared.program,
-        counters=result.counters,
+        counters=outcome.counters,
         frame_ms=period_ms,
         frame_ms_source=source,
         input_source=prepared.inputs.source_text,
@@ -165,13 +159,48 @@ def run(
         plan=prepared.plan.to_json(),
         integers=outputs,
         sqnr_db=_all_sqnr(prepared.program, outputs, prepared.calibration.outputs),
-        verification=verification,
+        verification=outcome.verification,
         seeds=_seeds(graph),
-        wall_seconds=seconds,
+        wall_seconds=outcome.seconds,
     )
     if out is not None:
         write_run(record, Path(out))
     return record
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the simulated chip did, in passes; `seconds` is the simulation's own time."""
+
+    counters: Counters
+    outputs: Mapping[str, IntegerArray]
+    verification: Verification | None
+    seconds: float
+
+
+def _simulate(
+    prepared: Prepared,
+    chip: ChipConfig,
+    frames_per_pass: int,
+    timing_only: bool,
+    verify: bool,
+    tell: Progress,
+) -> _Outcome:
+    """Run all passes, and the integer reference beside if `verify`."""
+    steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
+    began = time.perf_counter()
+    result = simulate(
+        prepared.program,
+        chip,
+        steps,
+        timing_only=timing_only,
+        progress=lambda done: tell("simulating", done, len(steps)),
+    )
+    seconds = time.perf_counter() - began
+    verification = None
+    if verify:
+        verification = _verify(prepared.integers(), steps, result.outputs, tell)
+    return _Outcome(result.counters, result.outputs, verification, seconds)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,9 @@ import numpy.typing as npt
 
 from azsim.engine.arrays import (
     check_params,
-    new_rings,
     new_scratch,
     new_storage,
-    new_trace,
+    new_tables,
     reset_core,
 )
 from azsim.engine.plan import TileLayout, build_plan, check_commands, lay_out_tiles
@@ -32,7 +31,7 @@ from azsim_kernels import isa
 from azsim_kernels.machine import WANTS, WATCHDOG, run_step
 from azsim_kernels.machine_effects import apply_effects
 from azsim_kernels.machine_tiles import own_slot
-from azsim_kernels.machine_types import CORE, DISPATCH, FREE, ORDER, START, Trace, pack_params
+from azsim_kernels.machine_types import CORE, DISPATCH, FREE, ORDER, START, pack_params
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -84,26 +83,27 @@ class FastMachine:
         check_commands(commands, len(kinds), params.units)
         check_params(params)
         self.params = params
-        self._packed = pack_params(params)
+        self._packed = pack_params(params, (dram.size, store.size, abuf.size))
         self._plan = build_plan(params, commands, abuf.size)
         layout = lay_out_tiles(params, self._plan, (dram.size, store.size), keep_bytes)
         self._core = np.zeros(1, CORE)
-        self._rings = new_rings(params, layout, kinds, abuf.size)
+        self._tables = new_tables(params, layout, abuf.size)
         self._storage = new_storage(params, layout, dram, store, abuf)
         self._scratch = new_scratch(params)
         self._tile_decoder = TileDecoder(self._storage, params.port_bits)
-        self._initial = initial
+        self._semaphores = np.stack([initial, kinds])
         self.accumulators = np.zeros((params.lanes, params.accumulators_per_lane), np.int32)
-        self._results_slots = self._rings.slots.copy()  # as the results so far see the slots
+        self._results_slots = self._tables.slots.copy()  # as the results so far see the slots
         self._gathers = bool((self._plan.commands["opcode"] == isa.GATHER).any())
         self._mode = self._choose_mode(layout, timing_only)
+        self.remember = True  # take the times of a step that begins like the last one from there
         self._last: _Remembered | None = None
 
     def run_step(self, *, max_cycles: int = DEFAULT_MAX_CYCLES) -> isa.StepResult:
         """Run the program once; RuntimeError if it has not ended after `max_cycles`."""
         self._prepare_kept_tiles()
         start_state = self._start_state()
-        last = self._last
+        last = self._last if self.remember else None
         if last is not None and last.start_state == start_state and last.cycles <= max_cycles:
             return self._repeat(last)
         return self._run(start_state, max_cycles)
@@ -125,7 +125,7 @@ class FastMachine:
 
     def forget_dram(self, address: int, size: int) -> None:
         """Forget tiles decoded from DRAM bytes [address, address + size), which have changed."""
-        tiles = self._rings.tiles
+        tiles = self._tables.tiles
         hit = (tiles["source"] == 0) & (tiles["valid"] == 1)
         hit &= (tiles["address"] < address + size) & (address < tiles["address"] + tiles["bytes"])
         if not hit.any():
@@ -135,7 +135,7 @@ class FastMachine:
         for number, slot in enumerate(self._results_slots):
             if slot["size"] > 0 and slot["pool"] in gone:
                 own_slot(self._results_slots, number, self.params.slot_weights, self._storage)
-        for slot in self._rings.slots:
+        for slot in self._tables.slots:
             if slot["pool"] in gone:
                 slot["size"] = 0
 
@@ -177,29 +177,28 @@ class FastMachine:
         """Say whether times depend on nothing but tiles that are kept, and slots."""
         if self._gathers or self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH):
             return False
-        return self._mode is not _Mode.AT_ONCE and bool((self._rings.tiles["pool"] >= 0).all())
+        return self._mode is not _Mode.AT_ONCE and bool((self._tables.tiles["pool"] >= 0).all())
 
     def _start_state(self) -> bytes:
         """Return what times of a step depend on and a step or the owner may change."""
-        slots, tiles = self._rings.slots, self._rings.tiles
+        slots, tiles = self._tables.slots, self._tables.tiles
         return slots["version"].tobytes() + slots["covered"].tobytes() + tiles["version"].tobytes()
 
     def _run(self, start_state: bytes, max_cycles: int) -> isa.StepResult:
-        slots = self._rings.slots.copy()
-        trace = self._begin()
-        status = self._run_until_end(trace, max_cycles)
-        if self._mode is _Mode.LATER and not self._catch_up(trace):
-            status = self._run_until_failure(slots, trace, max_cycles)
+        slots = self._tables.slots.copy()
+        times = self._begin()
+        status = self._run_until_end(times, max_cycles)
+        if self._mode is _Mode.LATER and not self._catch_up(times):
+            status = self._run_until_failure(slots, times, max_cycles)
         if self._mode is not _Mode.LATER:
-            self._results_slots[:] = self._rings.slots
-        result = self._result(status, trace)
-        self._remember(start_state, result, trace)
+            self._results_slots[:] = self._tables.slots
+        result = self._result(status, times)
+        self._remember(start_state, result, times)
         return result
 
-    def _begin(self) -> Trace:
+    def _begin(self) -> Ints:
         """Reset all blocks and say to the kernel what it shall ask for."""
-        reset_core(self._core, self.params, self._plan)
-        self._rings.semaphores[0] = self._initial
+        reset_core(self._core, self.params, self._plan, self._semaphores)
         core = self._core
         core["ask_moves"] = self._mode is _Mode.AT_ONCE or (
             self._mode is _Mode.NEVER and self._gathers
@@ -207,35 +206,35 @@ class FastMachine:
         core["ask_results"] = self._mode is _Mode.AT_ONCE
         core["fills"] = self._mode is not _Mode.LATER
         self._done = 0  # commands of the order whose results are there
-        return new_trace(len(self._plan.commands), self.params.units)
+        return np.full((4, len(self._plan.commands)), -1, np.int64)
 
-    def _run_until_end(self, trace: Trace, max_cycles: int) -> int:
+    def _run_until_end(self, times: Ints, max_cycles: int) -> int:
         """Run the kernel and do what it asks for, until the step has a status."""
         while True:
-            status = self._call_kernel(trace, max_cycles)
+            status = self._call_kernel(times, max_cycles)
             if status != WANTS:
                 return status
             core = self._core[0]
             if core["asked"] >= 0:
                 self._answer(int(core["asked"]))
             if core["product"] >= 0:
-                if not self._catch_up(trace):
+                if not self._catch_up(times):
                     return isa.BAD_OPERAND
                 if core["uncovered"]:
                     self._work_at_once()
             if core["tiles"] > 0:
                 self._prepare_wanted_tiles()
 
-    def _call_kernel(self, trace: Trace, max_cycles: int) -> int:
+    def _call_kernel(self, times: Ints, max_cycles: int) -> int:
         status = int(
             run_step(
                 self._packed[0],
-                self._plan,
                 self._core[0],
-                self._rings,
+                self._plan,
+                self._tables,
                 self._storage,
                 self._scratch,
-                trace,
+                times,
                 max_cycles,
             )
         )
@@ -247,16 +246,16 @@ class FastMachine:
         """Compute the result of a command that is free now."""
         core = self._core[0]
         order = np.array([command], np.int64)
-        if self._apply(order, self._rings.slots) == 0:
+        if self._apply(order, self._tables.slots) == 0:
             core["failed"] = command
         core["answered"] = command
         core["asked"] = -1
 
-    def _catch_up(self, trace: Trace) -> bool:
+    def _catch_up(self, times: Ints) -> bool:
         """Compute the results of all commands that were free; False if one failed: it is the next
         in the order then.
         """
-        order = trace.times[ORDER][self._done : int(self._core["effects"][0])]
+        order = times[ORDER][self._done : int(self._core["effects"][0])]
         count = self._apply(order, self._results_slots)
         self._done += count
         self._core["abuf_writes"] = 0
@@ -267,43 +266,46 @@ class FastMachine:
             apply_effects(
                 self._plan,
                 order,
-                self._rings.tiles,
+                self._tables.tiles,
                 slots,
                 self.params.slot_weights,
-                self._rings.rows,
+                self._tables.rows,
                 self._storage,
                 self.accumulators,
             )
         )
 
+    def compile_results(self) -> None:
+        """Call the kernels of the results with nothing to do."""
+        self._apply(np.zeros(0, np.int64), self._results_slots)
+
     def _work_at_once(self) -> None:
         """Go on with results at once, in this step and all others."""
         self._mode = _Mode.AT_ONCE
-        self._rings.slots[:] = self._results_slots
+        self._tables.slots[:] = self._results_slots
         for name in ("ask_moves", "ask_results", "fills"):
             self._core[name] = 1
 
-    def _run_until_failure(self, slots: npt.NDArray[np.void], trace: Trace, max_cycles: int) -> int:
+    def _run_until_failure(self, slots: npt.NDArray[np.void], times: Ints, max_cycles: int) -> int:
         """Run the times again up to the command whose result could not be computed."""
-        failed = int(trace.times[ORDER][self._done])
-        self._rings.slots[:] = slots
+        failed = int(times[ORDER][self._done])
+        self._tables.slots[:] = slots
         again = self._begin()
         self._core["failed"] = failed
         self._core["known"] = 1
         status = self._call_kernel(again, max_cycles)
-        for old, new in zip(trace, again, strict=True):
-            old[:] = new
+        times[:] = again
         return status
 
     def _prepare_kept_tiles(self) -> None:
-        tiles = self._rings.tiles
+        tiles = self._tables.tiles
         for number in np.flatnonzero((tiles["pool"] >= 0) & (tiles["valid"] == 0)):
             self._tile_decoder.prepare(tiles[number], -1)
 
     def _prepare_wanted_tiles(self) -> None:
         for unit in self._core["units"][0]:
             if unit["wanting"] > 0:
-                tile = self._rings.tiles[int(unit["wanting"]) - 1]
+                tile = self._tables.tiles[int(unit["wanting"]) - 1]
                 self._tile_decoder.prepare(tile, int(unit["staging"]))
 
     def _repeat(self, last: _Remembered) -> isa.StepResult:
@@ -314,35 +316,35 @@ class FastMachine:
         if self._done == len(last.order):
             return last.result
         # Parameters of a RESCALE lie in ABUF, so that a step may fail where the one before did not.
-        trace = new_trace(len(self._plan.commands), self.params.units)
-        trace.times[ORDER][:] = last.order
-        status = self._run_until_failure(self._rings.slots.copy(), trace, DEFAULT_MAX_CYCLES)
+        times = np.full((4, len(self._plan.commands)), -1, np.int64)
+        times[ORDER][:] = last.order
+        status = self._run_until_failure(self._tables.slots.copy(), times, DEFAULT_MAX_CYCLES)
         self._last = None
-        return self._result(status, trace)
+        return self._result(status, times)
 
-    def _remember(self, start_state: bytes, result: isa.StepResult, trace: Trace) -> None:
+    def _remember(self, start_state: bytes, result: isa.StepResult, times: Ints) -> None:
         self._last = None
-        if result.status != isa.DONE or not self._is_repeatable():
+        if result.status != isa.DONE or not (self.remember and self._is_repeatable()):
             return
         for array in (result.dispatch, result.start, result.free, result.stalls, result.counters):
             array.flags.writeable = False
-        self._last = _Remembered(start_state, trace.times[ORDER], result)
+        self._last = _Remembered(start_state, times[ORDER], result)
 
-    def _result(self, status: int, trace: Trace) -> isa.StepResult:
+    def _result(self, status: int, times: Ints) -> isa.StepResult:
         core = self._core[0]
         failed = int(core["error_command"])
         if status == isa.DEADLOCK:
-            failed = int(np.argmax(trace.times[FREE] < 0))
+            failed = int(np.argmax(times[FREE] < 0))
         return isa.StepResult(
             status=status,
             cycles=int(core["now"]),
             error_command=failed,
             error_code=int(core["error_code"]),
-            dispatch=trace.times[DISPATCH],
-            start=trace.times[START],
-            free=trace.times[FREE],
-            stalls=trace.stalls,
-            counters=trace.counters,
+            dispatch=times[DISPATCH],
+            start=times[START],
+            free=times[FREE],
+            stalls=core["stalls"][: isa.engine_count(self.params.units)].copy(),
+            counters=core["counters"][: len(isa.counter_names(self.params.units))].copy(),
         )
 
 
