@@ -20,6 +20,7 @@ from azsim_kernels.isa import (
     DATA,
     DEADLOCK,
     DONE,
+    FETCH,
     GATHER,
     IDLE,
     LOAD,
@@ -33,10 +34,17 @@ from azsim_kernels.isa import (
     TILE,
     WAITING,
 )
-from azsim_kernels.machine_dma import issue_dma_a, issue_dma_w, take_arrivals
-from azsim_kernels.machine_spans import attribute_channels, close_decoding, close_span, end_step
-from azsim_kernels.machine_start import resume_starts, start_command
-from azsim_kernels.machine_tiles import fill_slot, point_slot
+from azsim_kernels.machine_dma import (
+    NOTHING,
+    issue_dma_a,
+    issue_dma_w,
+    next_dma_a,
+    take_arrival,
+)
+from azsim_kernels.machine_product import start_product, time_product
+from azsim_kernels.machine_spans import attribute_channels, close_decoding, close_span, end_spans
+from azsim_kernels.machine_start import deliver_words, start_decode, start_dma_a, start_fetch
+from azsim_kernels.machine_tiles import capture_tile, fill_slot, point_slot, show_tile
 from azsim_kernels.machine_types import (
     COUNT_BEATS,
     COUNT_CONFLICTS,
@@ -57,10 +65,9 @@ from azsim_kernels.machine_types import (
     Ints,
     Plan,
     Records,
-    Rings,
     Scratch,
     Storage,
-    Trace,
+    Tables,
 )
 from azsim_kernels.memory_simple import next_completion
 
@@ -78,12 +85,12 @@ def _fail(core: Records, command: int, status: int, code: int) -> int:
 
 
 @kernel
-def _give(planned: Records, semaphores: Ints, maximum: int) -> int:
+def _give(core: Records, planned: Records, maximum: int) -> int:
     """Give the signals of a command; return the first semaphore above the maximum, else -1."""
     for k in range(planned["n_signal"]):
         semaphore = planned["signal"][k]
-        semaphores[0, semaphore] += planned["signal_count"][k]
-        if semaphores[0, semaphore] > maximum:
+        core["semaphores"][0, semaphore] += planned["signal_count"][k]
+        if core["semaphores"][0, semaphore] > maximum:
             return semaphore  # type: ignore[no-any-return]
     return -1
 
@@ -97,22 +104,7 @@ def _asks_for(core: Records, opcode: int) -> bool:
 
 
 @kernel
-def _end_decoding(
-    params: Records, planned: Records, slot: int, core: Records, slots: Records, storage: Storage
-) -> int:
-    """Give the slot its tile; return the tile's error."""
-    unit = core["units"][planned["unit"]]
-    if unit["status"] == 0 and planned["opcode"] != TABLE:
-        if core["fills"] == 1:
-            tile = (unit["pool"], unit["kept"], unit["size"], unit["version"])
-            fill_slot(slots, slot, params["slot_weights"], tile, storage)
-        else:
-            point_slot(slots[slot], unit["pool"], unit["size"], unit["version"])
-    return unit["status"]  # type: ignore[no-any-return]
-
-
-@kernel
-def count_command(planned: Records, arg: Ints, counters: Ints) -> None:
+def _count_command(planned: Records, arg: Ints, counters: Ints) -> None:
     """Count what a command did."""
     opcode = planned["opcode"]
     if opcode in (TILE, RAW):
@@ -140,76 +132,104 @@ def _note_order(core: Records, times: Ints, command: int, opcode: int) -> None:
 
 
 @kernel
+def _fill_slot(
+    params: Records, core: Records, number: int, slot: int, slots: Records, storage: Storage
+) -> None:
+    """Let a slot hold the tile that unit `number` has decoded; if the effects come later, they
+    do what is to be done in memory.
+    """
+    unit = core["units"][number]
+    if core["fills"] == 1:
+        tile = (unit["pool"], unit["kept"], unit["size"], unit["version"])
+        fill_slot(slots, slot, params["slot_weights"], tile, storage)
+    else:
+        point_slot(slots[slot], unit["pool"], unit["size"], unit["version"])
+
+
+@kernel
+def _finish_command(
+    params: Records,
+    core: Records,
+    plan: Plan,
+    slots: Records,
+    storage: Storage,
+    times: Ints,
+    number: int,
+) -> int:
+    """Let the command of engine `number`, which is free now, take effect and give its signals."""
+    engine = core["engines"][number]
+    command = engine["running"]
+    planned = plan.commands[command]
+    opcode = planned["opcode"]
+    decodes = opcode in (TILE, RAW, TABLE)
+    if command == core["failed"]:
+        return _fail(core, command, BAD_OPERAND, 0)
+    if command != core["answered"] and _asks_for(core, opcode):
+        core["asked"] = command
+        return WANTS
+    if decodes and core["units"][planned["unit"]]["status"] != 0:
+        return _fail(core, command, BAD_TILE, core["units"][planned["unit"]]["status"])
+    if opcode in (TILE, RAW):
+        _fill_slot(params, core, planned["unit"], plan.args[command, 0], slots, storage)
+    _note_order(core, times, command, opcode)
+    semaphore = _give(core, planned, params["semaphore_max"])
+    if semaphore >= 0:
+        return _fail(core, command, SEMAPHORE_OVERFLOW, semaphore)
+    _count_command(planned, plan.args[command], core["counters"])
+    if decodes:
+        close_decoding(params, core, number, core["now"])
+        close_span(core, number, IDLE, core["now"])
+    engine["running"] = -1
+    engine["free_at"] = FAR
+    times[FREE, command] = core["now"]
+    core["freed"] += 1
+    core["last_event"] = core["now"]
+    core["recheck"] = core["now"]
+    return RUNNING
+
+
+@kernel
 def _finish_commands(
-    params: Records, plan: Plan, core: Records, rings: Rings, storage: Storage, trace: Trace
+    params: Records, core: Records, plan: Plan, slots: Records, storage: Storage, times: Ints
 ) -> int:
     """Phase 1: commands that are free now take effect and give their signals.
 
     When it returns WANTS it can be called again for the same cycle.
     """
-    now = core["now"]
-    units = params["units"]
     earliest = FAR
-    for number in range(trace.stalls.shape[0]):
+    for number in range(2 * params["units"] + 3):
         engine = core["engines"][number]
-        if engine["free_at"] <= now:
-            command = engine["running"]
-            planned = plan.commands[command]
-            opcode = planned["opcode"]
-            decodes = units < number <= 2 * units
-            if command == core["failed"]:
-                return _fail(core, command, BAD_OPERAND, 0)
-            if command != core["answered"] and _asks_for(core, opcode):
-                core["asked"] = command
-                return WANTS
-            if decodes:
-                slot = plan.args[command, 0]
-                code = _end_decoding(params, planned, slot, core, rings.slots, storage)
-                if code != 0:
-                    return _fail(core, command, BAD_TILE, code)
-            _note_order(core, trace.times, command, opcode)
-            semaphore = _give(planned, rings.semaphores, params["semaphore_max"])
-            if semaphore >= 0:
-                return _fail(core, command, SEMAPHORE_OVERFLOW, semaphore)
-            count_command(planned, plan.args[command], trace.counters)
-            if decodes:
-                unit = core["units"][number - units - 1]
-                pipeline = params["decoder_pipeline_cycles"]
-                close_decoding(unit, trace.stalls[number], now, pipeline)
-                close_span(engine, trace.stalls[number], IDLE, now)
-            engine["running"] = -1
-            engine["free_at"] = FAR
-            trace.times[FREE, command] = now
-            core["freed"] += 1
-            core["last_event"] = now
-            core["recheck"] = now
+        if engine["free_at"] <= core["now"]:
+            status = _finish_command(params, core, plan, slots, storage, times, number)
+            if status != RUNNING:
+                return status  # type: ignore[no-any-return]
         earliest = min(earliest, engine["free_at"])
     core["next_free"] = earliest
     return RUNNING
 
 
 @kernel
-def _dispatch(params: Records, plan: Plan, core: Records, times: Ints, now: int) -> None:
+def _dispatch(params: Records, core: Records, commands: Records, times: Ints) -> None:
     """Phase 2: the next command enters the queue of its engine if there is a place."""
     command = core["next_command"]
-    if command < plan.commands.size:
-        engine = core["engines"][plan.commands[command]["engine"]]
+    if command < commands.size:
+        engine = core["engines"][commands[command]["engine"]]
         if engine["dispatched"] - engine["started"] < params["queue_depth"]:
             engine["dispatched"] += 1
-            times[DISPATCH, command] = now
+            times[DISPATCH, command] = core["now"]
             core["next_command"] = command + 1
-            core["last_event"] = now
-            core["recheck"] = now + 1
+            core["last_event"] = core["now"]
+            core["recheck"] = core["now"] + 1
 
 
 @kernel
-def _missing_kinds(planned: Records, semaphores: Ints) -> int:
+def _missing_kinds(core: Records, planned: Records) -> int:
     """Return the kinds of the semaphores that a command lacks, as bits 1 << kind."""
     missing = 0
     for k in range(planned["n_wait"]):
         semaphore = planned["wait"][k]
-        if semaphores[0, semaphore] < planned["wait_count"][k]:
-            missing |= 1 << semaphores[1, semaphore]
+        if core["semaphores"][0, semaphore] < planned["wait_count"][k]:
+            missing |= 1 << core["semaphores"][1, semaphore]
     return missing
 
 
@@ -233,57 +253,140 @@ def _running_class(units: int, number: int) -> int:
 
 
 @kernel
-def _take(core: Records, planned: Records, semaphores: Ints, times: Ints, command: int) -> None:
+def _attribute(core: Records, units: int, number: int, stall: int) -> None:
+    """Give engine `number` its class from now on."""
+    if number < units:
+        core["channels"][number]["base"] = stall  # bursts in flight come first
+    else:
+        close_span(core, number, stall, core["now"])
+
+
+@kernel
+def _take(core: Records, planned: Records, times: Ints, command: int) -> None:
     """Let the engine of `command`, the head of its queue, take it and its semaphores."""
     for k in range(planned["n_wait"]):
-        semaphores[0, planned["wait"][k]] -= planned["wait_count"][k]
+        core["semaphores"][0, planned["wait"][k]] -= planned["wait_count"][k]
     engine = core["engines"][planned["engine"]]
     engine["started"] += 1
     engine["running"] = command
-    now = core["now"]
-    times[START, command] = now
-    core["last_event"] = now
-    core["recheck"] = now + 1
+    times[START, command] = core["now"]
+    core["last_event"] = core["now"]
+    core["recheck"] = core["now"] + 1
+
+
+@kernel
+def _next_start(
+    params: Records, core: Records, commands: Records, order: Ints, times: Ints, first: int
+) -> int:
+    """Go on with phase 3 from engine `first` to the next one that takes the head of its queue;
+    return its number, or the number of engines. Passed engines get their class.
+    """
+    units = params["units"]
+    for number in range(first, 2 * units + 3):
+        engine = core["engines"][number]
+        stall = _running_class(units, number)
+        if engine["running"] < 0:
+            missing = 0
+            if engine["started"] < engine["dispatched"]:
+                command = order[engine["first"] + engine["started"]]
+                if times[DISPATCH, command] < core["now"]:
+                    missing = _missing_kinds(core, commands[command])
+                    if missing == 0:
+                        _take(core, commands[command], times, command)
+                        return number
+            stall = _waiting_class(missing, engine["count"] - engine["started"])
+        _attribute(core, units, number, stall)
+    return 2 * units + 3  # type: ignore[no-any-return]
+
+
+@kernel
+def _start_command(
+    params: Records,
+    core: Records,
+    plan: Plan,
+    tables: Tables,
+    storage: Storage,
+    scratch: Scratch,
+    command: int,
+) -> tuple[int, int]:
+    """Start `command` now; return (status, code)."""
+    planned = plan.commands[command]
+    opcode = planned["opcode"]
+    arg = plan.args[command]
+    if opcode == FETCH:
+        status, code = start_fetch(params, core, planned, arg, tables.tiles)
+        if status == DONE and planned["tile"] >= 0:
+            capture_tile(tables.tiles[planned["tile"]], storage)
+        return status, code
+    if opcode in (TILE, RAW, TABLE):
+        status, code = start_decode(params, core, planned, arg, tables.tiles)
+        number = planned["unit"]
+        if status == DONE and core["units"][number]["ready"] == 1:
+            deliver_words(params, core, plan.commands, plan.order, storage.schedule, number)
+        return status, code
+    if opcode in (LOAD, STORE, GATHER):
+        return start_dma_a(params, core, opcode, arg, storage.abuf, tables.rows)
+    if opcode == PRODUCT:
+        status, code, to_do = start_product(params, core, planned, arg, tables.slots)
+        if to_do == 2:
+            core["product"] = command
+        elif to_do == 1:
+            time_product(params, core, planned, arg, tables.slots, storage, scratch)
+        return status, code
+    if planned["fits"] == 0:
+        return BAD_OPERAND, 0
+    core["engines"][planned["engine"]]["free_at"] = core["now"] + planned["duration"]
+    return DONE, 0
 
 
 @kernel
 def _start_commands(
     params: Records,
-    plan: Plan,
     core: Records,
-    rings: Rings,
+    plan: Plan,
+    tables: Tables,
     storage: Storage,
     scratch: Scratch,
-    trace: Trace,
+    times: Ints,
+    number: int,
 ) -> int:
-    """Phase 3: each free engine takes the head of its queue if its semaphores are available."""
-    now = core["now"]
+    """Phase 3: engine `number` has taken a command; start it and go on with the next engines."""
     units = params["units"]
-    for number in range(trace.stalls.shape[0]):
+    while number < 2 * units + 3:
         engine = core["engines"][number]
-        missing = 0
-        if engine["running"] < 0 and engine["started"] < engine["dispatched"]:
-            command = plan.order[engine["first"] + engine["started"]]
-            if trace.times[DISPATCH, command] < now:
-                planned = plan.commands[command]
-                missing = _missing_kinds(planned, rings.semaphores)
-                if missing == 0:
-                    _take(core, planned, rings.semaphores, trace.times, command)
-                    status, code = start_command(
-                        params, plan, core, rings, storage, scratch, command
-                    )
-                    if status != DONE:
-                        return _fail(core, command, status, code)
-                    core["next_free"] = min(core["next_free"], engine["free_at"])
-        if engine["running"] >= 0:
-            stall = _running_class(units, number)
-        else:
-            stall = _waiting_class(missing, engine["count"] - engine["started"])
-        if number < units:
-            core["channels"][number]["base"] = stall  # bursts in flight come first
-        else:
-            close_span(engine, trace.stalls[number], stall, now)
+        command = engine["running"]
+        status, code = _start_command(params, core, plan, tables, storage, scratch, command)
+        if status != DONE:
+            return _fail(core, command, status, code)
+        core["next_free"] = min(core["next_free"], engine["free_at"])
+        _attribute(core, units, number, _running_class(units, number))
+        number = _next_start(params, core, plan.commands, plan.order, times, number + 1)
     return RUNNING
+
+
+@kernel
+def _resume_starts(
+    params: Records,
+    core: Records,
+    plan: Plan,
+    tables: Tables,
+    storage: Storage,
+    scratch: Scratch,
+) -> None:
+    """Go on after phase 3 with what had to wait for the caller: prepared tiles, effects."""
+    if core["product"] >= 0:
+        planned = plan.commands[core["product"]]
+        arg = plan.args[core["product"]]
+        time_product(params, core, planned, arg, tables.slots, storage, scratch)
+        core["product"] = -1
+    for number in range(params["units"]):
+        unit = core["units"][number]
+        if unit["wanting"] > 0:
+            show_tile(tables.tiles[unit["wanting"] - 1], unit)
+            unit["wanting"] = 0
+            unit["ready"] = 1
+            deliver_words(params, core, plan.commands, plan.order, storage.schedule, number)
+    core["tiles"] = 0
 
 
 @kernel
@@ -297,18 +400,15 @@ def _last_event(core: Records, units: int) -> int:
 
 
 @kernel
-def _move_clock(params: Records, core: Records, rings: Rings, trace: Trace) -> int:
-    """Phase 4, then move `now` to the next cycle in which something can happen; return RUNNING,
-    or DEADLOCK if there is none.
+def _move_clock(params: Records, core: Records, following: int) -> int:
+    """Move `now` to the next cycle in which something can happen; return RUNNING, or DEADLOCK if
+    there is none. `following` is the next cycle in which DMA-W may have something to do.
     """
-    now = core["now"]
     core["visited"] += 1
-    following = issue_dma_a(params, core, rings, trace.counters)
-    following = min(following, issue_dma_w(params, core, rings, trace.counters))
-    attribute_channels(core, params["units"], trace.stalls, now)
     following = min(following, core["next_free"])
-    following = min(following, next_completion(core, rings.completions))
-    if core["recheck"] > now:
+    following = min(following, next_dma_a(params, core))
+    following = min(following, next_completion(core))
+    if core["recheck"] > core["now"]:
         following = min(following, core["recheck"])
     if following == FAR:
         core["now"] = _last_event(core, params["units"]) + 1
@@ -320,48 +420,62 @@ def _move_clock(params: Records, core: Records, rings: Rings, trace: Trace) -> i
 @kernel
 def run_step(
     params: Records,
-    plan: Plan,
     core: Records,
-    rings: Rings,
+    plan: Plan,
+    tables: Tables,
     storage: Storage,
     scratch: Scratch,
-    trace: Trace,
+    times: Ints,
     max_cycles: int,
 ) -> int:
     """Run the program once; return its status, WATCHDOG after `max_cycles`, or WANTS.
 
-    The length of the step is `core["now"]`; `trace` holds the rest of the result.
-    On WANTS the caller does what these fields of `core` say and calls again:
+    The length of the step is `core["now"]`; the rest of the result stands in `times`
+    (4, commands) and in `core`. On WANTS the caller does what these fields of `core` say and
+    calls again:
 
     asked >= 0    let this command take effect, set `answered` to it and `asked` to -1; if it has a
                   bad operand set `failed` to it as well
-    product >= 0  let all commands of `trace.times[ORDER]` take effect that have not yet, set
+    product >= 0  let all commands of `times[ORDER]` take effect that have not yet, set
                   `abuf_writes` to 0; if `uncovered` is 1 fill the slots from now on
     tiles > 0     prepare tile number `wanting` - 1 of each unit where `wanting` is above 0
     """
-    status = DONE if plan.commands.size == 0 else RUNNING
+    # Taken out of their groups once: each access to a group costs counts of references.
+    commands, order, schedule, rows = plan.commands, plan.order, storage.schedule, tables.rows
+    status = DONE if commands.size == 0 else RUNNING
     while status == RUNNING:
-        now = core["now"]
-        if now > max_cycles:
+        if core["now"] > max_cycles:
             return WATCHDOG
         if core["resume"] == 1:
             core["resume"] = 0
-            resume_starts(params, plan, core, rings, storage, scratch)
+            _resume_starts(params, core, plan, tables, storage, scratch)
         else:
-            take_arrivals(params, plan, core, rings, storage)
-            if core["next_free"] <= now:
-                status = _finish_commands(params, plan, core, rings, storage, trace)
+            number = take_arrival(params, core)
+            while number != NOTHING:
+                if number >= 0:
+                    deliver_words(params, core, commands, order, schedule, number)
+                number = take_arrival(params, core)
+            if core["next_free"] <= core["now"]:
+                status = _finish_commands(params, core, plan, tables.slots, storage, times)
                 if status == WANTS:
                     return WANTS
-                if status == RUNNING and core["freed"] == plan.commands.size:
+                if status == RUNNING and core["freed"] == commands.size:
                     status = DONE
-            if status == RUNNING and core["recheck"] == now:
-                _dispatch(params, plan, core, trace.times, now)
-                status = _start_commands(params, plan, core, rings, storage, scratch, trace)
+            if status == RUNNING and core["recheck"] == core["now"]:
+                _dispatch(params, core, commands, times)
+                number = _next_start(params, core, commands, order, times, 0)
+                if number < 2 * params["units"] + 3:
+                    status = _start_commands(
+                        params, core, plan, tables, storage, scratch, times, number
+                    )
             if status == RUNNING and (core["product"] >= 0 or core["tiles"] > 0):
                 core["resume"] = 1
                 return WANTS
         if status == RUNNING:
-            status = _move_clock(params, core, rings, trace)
-    end_step(params, core, rings.words, trace, core["now"])
+            if core["dma_a"][0]["at"] < core["dma_a"][0]["end"]:
+                issue_dma_a(params, core, rows)
+            following = issue_dma_w(params, core)
+            attribute_channels(core, params["units"])
+            status = _move_clock(params, core, following)
+    end_spans(params, core)
     return status

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.machine_types import ACCEPT, FIRE, NEEDS, RUN, SETS, Ints, Records
+from azsim_kernels.machine_types import (
+    ACCEPT,
+    FIRE,
+    NEEDS,
+    RUN,
+    SETS,
+    WINDOW,
+    Records,
+    Schedule,
+)
 from azsim_kernels.tile_format import FIRE_BITS, WINDOW_BITS, WORD_BITS
 
 
@@ -33,7 +42,7 @@ def schedule_words(
     uniform: int,
     len_words: int,
     port_bits: int,
-    schedule: NDArray[np.int32],
+    schedule: Schedule,
     first: int,
 ) -> None:
     """Write SETS and NEEDS of each port word of a tile of `len_words` words of 64 bits to
@@ -70,15 +79,15 @@ def schedule_words(
 
 
 @kernel
-def _accept_ahead(unit: Records, words: Ints, now: int, room: int) -> None:
+def _accept_ahead(core: Records, number: int, room: int) -> None:
     """Accept visible words of a tile whose command has not started: as many as the window holds."""
-    place_mask = words.shape[1] - 1
+    unit, words = core["units"][number], core["words"]
     last = unit["last_accept"]
     while unit["visible"] > 0 and unit["word"] < min(unit["words"], room):
-        last = max(last + 1, now)
-        place = unit["accepted"] & place_mask
-        words[ACCEPT, place] = last
-        words[RUN, place] = 0
+        last = max(last + 1, core["now"])
+        place = unit["accepted"] & (WINDOW - 1)
+        words[number, ACCEPT, place] = last
+        words[number, RUN, place] = 0
         unit["accepted"] += 1
         unit["deferred"] += 1
         unit["visible"] -= 1
@@ -87,19 +96,19 @@ def _accept_ahead(unit: Records, words: Ints, now: int, room: int) -> None:
 
 
 @kernel
-def _time_deferred(unit: Records, words: Ints, schedule: NDArray[np.int32]) -> None:
+def _time_deferred(core: Records, number: int, schedule: Schedule) -> None:
     """Time the beats set free by the words that were accepted before the command started."""
-    place_mask = words.shape[1] - 1
+    unit, words = core["units"][number], core["words"]
     last_fire = unit["last_fire"]
     for word in range(unit["word"] - unit["deferred"], unit["word"]):
-        place = (unit["accepted"] - unit["word"] + word) & place_mask
-        accept = words[ACCEPT, place]
+        place = (unit["accepted"] - unit["word"] + word) & (WINDOW - 1)
+        accept = words[number, ACCEPT, place]
         alone = 1 if accept > last_fire else 0
         beats = np.int64(schedule[unit["schedule"] + word, SETS])
         if beats > 0:
             last_fire = max(last_fire, accept) + beats
-        words[FIRE, place] = last_fire
-        words[RUN, place] = 2 * beats + alone
+        words[number, FIRE, place] = last_fire
+        words[number, RUN, place] = 2 * beats + alone
         unit["beats"] += beats
         unit["extra"] += alone
     unit["deferred"] = 0
@@ -107,9 +116,21 @@ def _time_deferred(unit: Records, words: Ints, schedule: NDArray[np.int32]) -> N
 
 
 @kernel
-def _accept_running(unit: Records, words: Ints, schedule: NDArray[np.int32], now: int) -> None:
-    """Accept all visible words of the running tile and time the beats they set free."""
-    place_mask = words.shape[1] - 1
+def advance_decoder(core: Records, number: int, schedule: Schedule, room: int) -> bool:
+    """Time all visible words of the tile in the window and the beats they set free, as far as
+    they are determined; words that became visible before now were waiting.
+
+    core, number  CORE record, unit
+    schedule      as in Storage
+    room          words that fit into an empty window
+    Returns whether the running tile's last beat has been timed now: `last_fire`.
+    """
+    unit, words = core["units"][number], core["words"]
+    if unit["ready"] == 0:
+        _accept_ahead(core, number, room)
+        return False
+    if unit["deferred"] > 0:
+        _time_deferred(core, number, schedule)
     last = unit["last_accept"]
     last_fire = unit["last_fire"]
     first = unit["word"]
@@ -119,19 +140,19 @@ def _accept_running(unit: Records, words: Ints, schedule: NDArray[np.int32], now
     sum_beats = 0
     sum_alone = 0
     for i in range(count):
-        last = max(last + 1, now)
+        last = max(last + 1, core["now"])
         needed = np.int64(schedule[base + i, NEEDS])
         if needed > 0:
-            fire = words[FIRE, (accepted + i - (needed & 15)) & place_mask] - (needed >> 4)
-            last = max(last, fire + 1)
+            back = (accepted + i - (needed & 15)) & (WINDOW - 1)
+            last = max(last, words[number, FIRE, back] - (needed >> 4) + 1)
         alone = 1 if last > last_fire else 0
         beats = np.int64(schedule[base + i, SETS])
         if beats > 0:
             last_fire = max(last_fire, last) + beats
-        place = (accepted + i) & place_mask
-        words[ACCEPT, place] = last
-        words[FIRE, place] = last_fire
-        words[RUN, place] = 2 * beats + alone
+        place = (accepted + i) & (WINDOW - 1)
+        words[number, ACCEPT, place] = last
+        words[number, FIRE, place] = last_fire
+        words[number, RUN, place] = 2 * beats + alone
         sum_beats += beats
         sum_alone += alone
     unit["accepted"] = accepted + count
@@ -141,29 +162,12 @@ def _accept_running(unit: Records, words: Ints, schedule: NDArray[np.int32], now
     unit["last_fire"] = last_fire
     unit["beats"] += sum_beats
     unit["extra"] += sum_alone
+    return unit["word"] == unit["words"]  # type: ignore[no-any-return]
 
 
 @kernel
-def advance_decoder(
-    unit: Records, words: Ints, schedule: NDArray[np.int32], now: int, room: int
-) -> bool:
-    """Time all words visible and all beats they set free as far as they are determined.
-
-    unit      UNIT record
-    words     (3, window) ring of the unit's last words, by their number since the step's start
-    schedule  as in Storage
-    now       the cycle looked at; words that became visible before were waiting
-    room      words that fit into an empty window
-    Returns whether the running tile's last beat has been timed now: `last_fire`.
-    """
-    if unit["ready"] == 0:
-        _accept_ahead(unit, words, now, room)
-        return False
-    if unit["deferred"] > 0:
-        _time_deferred(unit, words, schedule)
-    _accept_running(unit, words, schedule, now)
-    if unit["word"] < unit["words"]:
-        return False
+def end_tile(unit: Records) -> None:
+    """Empty the window for the next tile, after the last beat of the running one was timed."""
     unit["ready"] = 0
     unit["run_words"] = unit["words"]
     unit["tile"] += 1
@@ -171,17 +175,16 @@ def advance_decoder(
     unit["words"] = 0
     unit["last_accept"] = max(unit["last_accept"], unit["last_fire"])
     unit["fired"] += unit["beats"]
-    return True
 
 
 @kernel
-def uncount_after(unit: Records, words: Ints, end: int) -> None:
+def uncount_after(core: Records, number: int, end: int) -> None:
     """Take back words and beats of cycles >= `end`, up to which the step is counted.
 
     Afterwards `accepted` and `fired` are those before `end`, and `beats` and `extra` those of the
     running tile before `end`.
     """
-    window = words.shape[1]
+    unit, words = core["units"][number], core["words"]
     of_running = unit["run_words"]
     behind = unit["word"]
     if of_running == 0:  # the tile is not complete
@@ -190,18 +193,18 @@ def uncount_after(unit: Records, words: Ints, end: int) -> None:
         behind = 0
     total = unit["accepted"]
     late = 0
-    for back in range(min(total, window)):
-        place = (total - 1 - back) & (window - 1)
-        accept = words[ACCEPT, place]
-        fire = words[FIRE, place]
-        beats = words[RUN, place] >> 1
+    for back in range(min(total, WINDOW)):
+        place = (total - 1 - back) & (WINDOW - 1)
+        accept = words[number, ACCEPT, place]
+        fire = words[number, FIRE, place]
+        beats = words[number, RUN, place] >> 1
         if accept < end and beats > 0 and fire < end:
             break
         running = behind <= back < behind + of_running
         if accept >= end:
             late += 1
             if running:
-                unit["extra"] -= words[RUN, place] & 1
+                unit["extra"] -= words[number, RUN, place] & 1
         if beats > 0 and fire >= end:
             undone = min(beats, fire - end + 1)
             unit["fired"] -= undone

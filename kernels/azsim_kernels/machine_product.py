@@ -12,18 +12,13 @@ from azsim_kernels.isa import (
     SKIP_WEIGHT,
 )
 from azsim_kernels.lanes import mark_other, tile_cycles
+from azsim_kernels.machine_start import inside
 from azsim_kernels.machine_tiles import slot_place
-from azsim_kernels.machine_types import Ints, Plan, Records, Scratch, Storage
+from azsim_kernels.machine_types import Ints, Records, Scratch, Storage
 
 
 @kernel
-def inside(address: int, size: int, end: int) -> bool:
-    """Does [address, address + size) lie in [0, end)?"""
-    return address >= 0 and size >= 0 and address <= end and size <= end - address
-
-
-@kernel
-def _product_fits(params: Records, arg: Ints, abuf_bytes: int) -> bool:
+def _product_fits(params: Records, arg: Ints) -> bool:
     """Check the operands of a PRODUCT."""
     rows, columns, m = arg[1], arg[2], arg[4]
     if min(rows, columns, m) < 1 or arg[9] < 1 or arg[9] > 8:
@@ -36,13 +31,13 @@ def _product_fits(params: Records, arg: Ints, abuf_bytes: int) -> bool:
     depth = params["accumulators_per_lane"]
     if arg[6] < 0 or arg[6] > depth - per_lane:
         return False
-    if not inside(arg[3], columns, abuf_bytes):
+    if not inside(arg[3], columns, params["abuf_size"]):
         return False
     if m == 1:
         return True
     if arg[7] < per_lane or m - 1 > (depth - per_lane - arg[6]) // arg[7] or arg[5] < 0:
         return False
-    return arg[5] == 0 or m - 1 <= (abuf_bytes - columns - arg[3]) // arg[5]
+    return arg[5] == 0 or m - 1 <= (params["abuf_size"] - columns - arg[3]) // arg[5]
 
 
 @kernel
@@ -55,10 +50,9 @@ def _product_skip(params: Records, arg: Ints) -> int:
 
 
 @kernel
-def end_product(params: Records, plan: Plan, core: Records, command: int) -> None:
-    """Let the MAC array be free when the product's cycles have passed."""
-    planned = plan.commands[command]
-    cycles = plan.args[command, 4] * planned["mac_duration"] + params["fill_cycles"]
+def end_product(params: Records, core: Records, planned: Records, columns: int) -> None:
+    """Let the MAC array be free when the cycles of `columns` activation columns have passed."""
+    cycles = columns * planned["mac_duration"] + params["fill_cycles"]
     free = core["now"] + max(1, cycles)
     core["engines"][planned["engine"]]["free_at"] = free
     core["next_free"] = min(core["next_free"], free)
@@ -66,19 +60,15 @@ def end_product(params: Records, plan: Plan, core: Records, command: int) -> Non
 
 @kernel
 def start_product(
-    params: Records,
-    plan: Plan,
-    core: Records,
-    slots: Records,
-    storage: Storage,
-    scratch: Scratch,
-    command: int,
-) -> tuple[int, int]:
-    """Start a PRODUCT; time it at once if that needs nothing the caller has still to do."""
-    planned = plan.commands[command]
-    arg = plan.args[command]
-    if not _product_fits(params, arg, storage.abuf.size):
-        return BAD_OPERAND, 0
+    params: Records, core: Records, planned: Records, arg: Ints, slots: Records
+) -> tuple[int, int, int]:
+    """Start a PRODUCT; return (status, code, what to do about its time).
+
+    To do: 0 nothing, its end is known; 1 `time_product`; 2 the same, but only after all effects
+    so far.
+    """
+    if not _product_fits(params, arg):
+        return BAD_OPERAND, 0, 0
     skip = _product_skip(params, arg)
     slot = slots[arg[0]]
     uses_weights = skip in (SKIP_WEIGHT, SKIP_BOTH)
@@ -90,38 +80,36 @@ def start_product(
         core["uncovered"] = 1
         late = late or core["fills"] == 0
     if core["known"] == 0:
-        if late:
-            core["product"] = command
-            return DONE, 0
-        if skip >= SKIP_ACTIVATION or not covered or planned["mac_version"] != version:
-            time_product(params, plan, core, slots, storage, scratch, command)
-            planned["mac_version"] = version if covered and skip < SKIP_ACTIVATION else -1
-    end_product(params, plan, core, command)
-    return DONE, 0
+        known = covered and skip < SKIP_ACTIVATION and planned["mac_version"] == version
+        planned["mac_version"] = version if covered and skip < SKIP_ACTIVATION else -1
+        if not known:
+            return DONE, 0, 2 if late else 1
+    end_product(params, core, planned, arg[4])
+    return DONE, 0, 0
 
 
 @kernel
 def time_product(
     params: Records,
-    plan: Plan,
     core: Records,
+    planned: Records,
+    arg: Ints,
     slots: Records,
     storage: Storage,
     scratch: Scratch,
-    command: int,
 ) -> None:
-    """Set duration (without the fill), products and items of one activation column."""
-    planned = plan.commands[command]
-    arg = plan.args[command]
+    """Set the duration (without the fill), products and items of one activation column of a
+    PRODUCT, and its end.
+    """
     skip = _product_skip(params, arg)
     rows, columns = arg[1], arg[2]
     first = -1
     if skip in (SKIP_WEIGHT, SKIP_BOTH):
         first, _ = slot_place(slots, arg[0], rows * columns, params["slot_weights"], storage)
     if skip >= SKIP_ACTIVATION:
-        values = storage.abuf[arg[3] : arg[3] + columns]
-        # bytes: a zero point of -1 is 255 here
-        mark_other(values, arg[10] & 255, scratch.activations, 0)
+        values = storage.abuf[arg[3] : arg[3] + columns]  # bytes: -1 is 255 here
+        zero = arg[10] & 255 if -128 <= arg[10] <= 127 else 256
+        mark_other(values, zero, scratch.activations, 0)
     timing = (
         params["broadcast_interval_cycles"],
         params["queue_turnaround_cycles"],
@@ -141,3 +129,4 @@ def time_product(
     planned["mac_duration"] = cycles
     planned["mac_done"] = done
     planned["mac_items"] = items
+    end_product(params, core, planned, arg[4])

@@ -1,6 +1,7 @@
 """Starting a command: its operands are checked, its end becomes known or its engine goes to work.
 
-Section 11 of docs/timing_model.md says what a bad operand is.
+Section 11 of docs/timing_model.md says what a bad operand is. Everything here is called once per
+command; what a command needs is passed in pieces, since each array passed costs time.
 """
 
 from __future__ import annotations
@@ -9,32 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.isa import (
-    BAD_INDEX,
-    BAD_OPERAND,
-    DONE,
-    FETCH,
-    GATHER,
-    LOAD,
-    PRODUCT,
-    RAW,
-    STORE,
-    TABLE,
-    TILE,
-)
-from azsim_kernels.machine_dma import deliver_words, next_row
-from azsim_kernels.machine_product import end_product, inside, start_product, time_product
-from azsim_kernels.machine_tiles import capture_tile, show_tile
-from azsim_kernels.machine_types import Ints, Plan, Records, Rings, Scratch, Storage
-from azsim_kernels.tile_format import GROUP_WEIGHTS, SLOTS
+from azsim_kernels.isa import BAD_INDEX, BAD_OPERAND, DONE, GATHER, STORE, TABLE
+from azsim_kernels.machine_decode import advance_decoder, end_tile
+from azsim_kernels.machine_dma import next_row
+from azsim_kernels.machine_tiles import show_tile
+from azsim_kernels.machine_types import Ints, Records, Schedule
+from azsim_kernels.tile_format import GROUP_WEIGHTS, SLOTS, WINDOW_BITS
 
 
 @kernel
-def _ready_tile(plan: Plan, core: Records, tiles: Records, command: int) -> None:
+def inside(address: int, size: int, end: int) -> bool:
+    """Does [address, address + size) lie in [0, end)?"""
+    return address >= 0 and size >= 0 and address <= end and size <= end - address
+
+
+@kernel
+def deliver_words(
+    params: Records, core: Records, commands: Records, order: Ints, schedule: Schedule, number: int
+) -> None:
+    """Advance the decoder of unit `number` as far as its words and commands allow; the end of its
+    command becomes known with its last beat.
+    """
+    room = WINDOW_BITS // params["port_bits"]
+    while advance_decoder(core, number, schedule, room):
+        unit = core["units"][number]
+        end_tile(unit)
+        free = unit["last_fire"] + 1 + params["decoder_pipeline_cycles"]
+        core["engines"][params["units"] + 1 + number]["free_at"] = free
+        core["next_free"] = min(core["next_free"], free)
+        if unit["tile"] < unit["known"]:
+            fetch = order[core["engines"][number]["first"] + unit["tile"]]
+            unit["words"] = commands[fetch]["words"]
+
+
+@kernel
+def _ready_tile(core: Records, planned: Records, tiles: Records) -> None:
     """Let the decoder fire the beats of the tile of a DECODE (or FETCH) command from now on, or
     once the caller has prepared it.
     """
-    planned = plan.commands[command]
     unit = core["units"][planned["unit"]]
     tile = tiles[planned["tile"]]
     if tile["valid"] == 1:
@@ -46,16 +59,15 @@ def _ready_tile(plan: Plan, core: Records, tiles: Records, command: int) -> None
 
 
 @kernel
-def _start_fetch(
-    params: Records, plan: Plan, core: Records, rings: Rings, storage: Storage, command: int
+def start_fetch(
+    params: Records, core: Records, planned: Records, arg: Ints, tiles: Records
 ) -> tuple[int, int]:
-    arg = plan.args[command]
+    """FETCH; return (status, code)."""
     address, size, source = arg[0], arg[1], arg[2]
     if size <= 0 or size % 8 != 0 or source < 0 or source > 1:
         return BAD_OPERAND, 0
-    if not inside(address, size, storage.store.size if source == 1 else storage.dram.size):
+    if not inside(address, size, params["store_size"] if source == 1 else params["dram_size"]):
         return BAD_OPERAND, 0
-    planned = plan.commands[command]
     channel = core["channels"][planned["unit"]]
     channel["begin"] = address
     channel["at"] = address
@@ -64,79 +76,19 @@ def _start_fetch(
     channel["border"] = (address // burst + 1) * burst
     channel["source"] = source
     unit = core["units"][planned["unit"]]
-    if planned["tile"] >= 0:
-        capture_tile(rings.tiles[planned["tile"]], storage)
     if unit["tile"] == unit["known"]:
         unit["words"] = planned["words"]
         if unit["running"] == unit["known"]:  # its DECODE command has started already
-            _ready_tile(plan, core, rings.tiles, command)
+            _ready_tile(core, planned, tiles)
     unit["known"] += 1
     return DONE, 0
 
 
 @kernel
-def _start_dma_a(
-    params: Records, plan: Plan, core: Records, rings: Rings, storage: Storage, command: int
+def start_decode(
+    params: Records, core: Records, planned: Records, arg: Ints, tiles: Records
 ) -> tuple[int, int]:
-    """LOAD and STORE: one row of the whole range; GATHER: a row per index."""
-    arg = plan.args[command]
-    opcode = plan.commands[command]["opcode"]
-    dma = core["dma_a"][0]
-    if opcode == GATHER:
-        status, code = _read_indices(arg, rings.rows, storage.abuf, storage.dram.size)
-        if status != DONE:
-            return status, code
-        dma["rows"] = arg[4]
-    else:
-        in_dram = inside(arg[0], arg[2], storage.dram.size)
-        if not in_dram or not inside(arg[1], arg[2], storage.abuf.size):
-            return BAD_OPERAND, 0
-        rings.rows[0] = 0
-        dma["rows"] = 1
-    dma["table"] = arg[0]
-    dma["row_bytes"] = arg[2]
-    dma["writes"] = 1 if opcode == STORE else 0
-    dma["row"] = 0
-    dma["at"] = 0
-    dma["end"] = 0
-    next_row(dma, rings.rows, params["dma_a_burst_bytes"])
-    if dma["at"] == dma["end"]:
-        core["engines"][params["units"]]["free_at"] = core["now"] + 1
-    return DONE, 0
-
-
-@kernel
-def _read_indices(
-    arg: Ints, rows: Ints, abuf: NDArray[np.uint8], dram_bytes: int
-) -> tuple[int, int]:
-    """Check a GATHER and read its row numbers to `rows`."""
-    row_bytes, index_address, count, table_rows = arg[2], arg[3], arg[4], arg[5]
-    abuf_bytes = abuf.size
-    if min(row_bytes, count, table_rows) < 0 or index_address % 4 != 0:
-        return BAD_OPERAND, 0
-    if row_bytes > 0:
-        if table_rows > dram_bytes // row_bytes or count > abuf_bytes // row_bytes:
-            return BAD_OPERAND, 0
-    if not inside(arg[0], table_rows * row_bytes, dram_bytes):
-        return BAD_OPERAND, 0
-    if not inside(arg[1], count * row_bytes, abuf_bytes) or count > abuf_bytes // 4:
-        return BAD_OPERAND, 0
-    if not inside(index_address, 4 * count, abuf_bytes):
-        return BAD_OPERAND, 0
-    indices = abuf[index_address : index_address + 4 * count].view(np.int32)
-    for i in range(count):
-        if indices[i] < 0 or indices[i] >= table_rows:
-            return BAD_INDEX, i
-        rows[i] = indices[i]
-    return DONE, 0
-
-
-@kernel
-def _start_decode(
-    params: Records, plan: Plan, core: Records, rings: Rings, storage: Storage, command: int
-) -> tuple[int, int]:
-    planned = plan.commands[command]
-    arg = plan.args[command]
+    """TILE, RAW, TABLE; return (status, code)."""
     if planned["opcode"] == TABLE:
         if arg[0] < 0 or arg[0] >= SLOTS:
             return BAD_OPERAND, 0
@@ -153,55 +105,61 @@ def _start_decode(
     unit["extra"] = 0
     unit["run_words"] = 0
     if unit["running"] < unit["known"]:
-        _ready_tile(plan, core, rings.tiles, command)
-        if unit["ready"] == 1:
-            deliver_words(params, plan, core, rings, storage, planned["unit"])
+        _ready_tile(core, planned, tiles)
     return DONE, 0
 
 
 @kernel
-def resume_starts(
-    params: Records, plan: Plan, core: Records, rings: Rings, storage: Storage, scratch: Scratch
-) -> None:
-    """Go on after phase 3 with what had to wait for the caller: prepared tiles, effects."""
-    if core["product"] >= 0:
-        command = core["product"]
-        time_product(params, plan, core, rings.slots, storage, scratch, command)
-        plan.commands[command]["mac_version"] = -1
-        end_product(params, plan, core, command)
-        core["product"] = -1
-    for number in range(params["units"]):
-        unit = core["units"][number]
-        if unit["wanting"] > 0:
-            show_tile(rings.tiles[unit["wanting"] - 1], unit)
-            unit["wanting"] = 0
-            unit["ready"] = 1
-            deliver_words(params, plan, core, rings, storage, number)
-    core["tiles"] = 0
+def start_dma_a(
+    params: Records, core: Records, opcode: int, arg: Ints, abuf: NDArray[np.uint8], rows: Ints
+) -> tuple[int, int]:
+    """LOAD and STORE: one row, the whole range; GATHER: a row per index."""
+    dma = core["dma_a"][0]
+    if opcode == GATHER:
+        status, code = _read_indices(arg, rows, abuf, params["dram_size"])
+        if status != DONE:
+            return status, code
+        dma["rows"] = arg[4]
+    else:
+        in_dram = inside(arg[0], arg[2], params["dram_size"])
+        if not in_dram or not inside(arg[1], arg[2], params["abuf_size"]):
+            return BAD_OPERAND, 0
+        rows[0] = 0
+        dma["rows"] = 1
+    dma["table"] = arg[0]
+    dma["row_bytes"] = arg[2]
+    dma["writes"] = 1 if opcode == STORE else 0
+    dma["row"] = 0
+    dma["at"] = 0
+    dma["end"] = 0
+    next_row(dma, rows, params["dma_a_burst_bytes"])
+    if dma["at"] == dma["end"]:
+        core["engines"][params["units"]]["free_at"] = core["now"] + 1
+    return DONE, 0
 
 
 @kernel
-def start_command(
-    params: Records,
-    plan: Plan,
-    core: Records,
-    rings: Rings,
-    storage: Storage,
-    scratch: Scratch,
-    command: int,
+def _read_indices(
+    arg: Ints, rows: Ints, abuf: NDArray[np.uint8], dram_size: int
 ) -> tuple[int, int]:
-    """Start `command` now; return (status, code)."""
-    planned = plan.commands[command]
-    opcode = planned["opcode"]
-    if opcode == FETCH:
-        return _start_fetch(params, plan, core, rings, storage, command)
-    if opcode in (TILE, RAW, TABLE):
-        return _start_decode(params, plan, core, rings, storage, command)
-    if opcode in (LOAD, STORE, GATHER):
-        return _start_dma_a(params, plan, core, rings, storage, command)
-    if opcode == PRODUCT:
-        return start_product(params, plan, core, rings.slots, storage, scratch, command)
-    if planned["fits"] == 0:
+    """Check a GATHER and read its row numbers to `rows`."""
+    row_bytes, index_address, count, table_rows = arg[2], arg[3], arg[4], arg[5]
+    if min(row_bytes, count, table_rows) < 0 or index_address % 4 != 0:
         return BAD_OPERAND, 0
-    core["engines"][planned["engine"]]["free_at"] = core["now"] + planned["duration"]
+    if row_bytes > 0:
+        if table_rows > dram_size // row_bytes or count > abuf.size // row_bytes:
+            return BAD_OPERAND, 0
+    if not inside(arg[0], table_rows * row_bytes, dram_size):
+        return BAD_OPERAND, 0
+    if not inside(arg[1], count * row_bytes, abuf.size) or count > abuf.size // 4:
+        return BAD_OPERAND, 0
+    if not inside(index_address, 4 * count, abuf.size):
+        return BAD_OPERAND, 0
+    for i in range(count):
+        row = 0
+        for byte in range(4):
+            row |= np.int64(abuf[index_address + 4 * i + byte]) << (8 * byte)
+        if row >= table_rows:  # a negative index is above 2^31 here
+            return BAD_INDEX, i
+        rows[i] = row
     return DONE, 0

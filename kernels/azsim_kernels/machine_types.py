@@ -21,6 +21,7 @@ FETCHING = 6  # a FETCH runs: busy, blocked or waiting by its bursts and credits
 
 Records = NDArray[Any]  # structured arrays and their records
 Ints = NDArray[np.int64]
+Schedule = NDArray[np.int32]
 
 
 def _record(*names: str, **arrays: int) -> np.dtype[Any]:
@@ -37,6 +38,9 @@ _TUPLE_FIELDS = {
 PARAMS = _record(
     *(name for name in isa.MachineParams._fields if name not in _TUPLE_FIELDS),
     "port_shift",  # log2 of the port's bytes
+    "dram_size",  # bytes of the memories
+    "store_size",
+    "abuf_size",
     **_TUPLE_FIELDS,
 )
 
@@ -195,8 +199,13 @@ BUS = _record(
 
 MAX_UNITS = 16  # as in chip files
 MAX_ENGINES = isa.engine_count(MAX_UNITS)
+MAX_IN_FLIGHT = 1024  # bursts of each DMA
+MAX_FIFO_WORDS = 4096
+MAX_SEMAPHORES = 256
+WINDOW = 2 * MAX_FIFO_WORDS  # words remembered: those without credit, and 8 whose beats may be late
 
-# The state of all blocks between the cycles of a step. One record: kernels pass it as one pointer.
+# The state of all blocks during a step. One record of fixed size: kernels pass it as one pointer,
+# while each array handed to a function costs two counts of its references.
 CORE = np.dtype(
     [
         *CLOCK.descr,
@@ -205,9 +214,22 @@ CORE = np.dtype(
         ("engines", ENGINE, (MAX_ENGINES,)),
         ("channels", CHANNEL, (MAX_UNITS,)),
         ("units", UNIT, (MAX_UNITS,)),
+        ("semaphores", np.int64, (2, MAX_SEMAPHORES)),  # counts, kinds
+        ("stalls", np.int64, (MAX_ENGINES, len(isa.STALL_CLASS_NAMES))),
+        ("counters", np.int64, (len(isa.FIXED_COUNTERS) + 3 * MAX_UNITS,)),
+        # Rings, written before they are read:
+        ("completions", np.int64, (2, 2 * MAX_IN_FLIGHT, 2)),  # by bus: cycle, ticket of a burst
+        ("bursts", np.int64, (MAX_UNITS, MAX_IN_FLIGHT, 2)),  # by channel: words, "data is there"
+        ("words", np.int64, (MAX_UNITS, 3, WINDOW)),  # of the last words: ACCEPT, FIRE, RUN
     ],
     align=True,
 )
+CORE_RINGS = ("completions", "bursts", "words")
+
+# Rows of `words` of a unit.
+ACCEPT = 0  # cycle in which the word was accepted
+FIRE = 1  # cycle of the last beat up to that word
+RUN = 2  # 2 x beats that the word set free + 1 if no beat fired in its cycle
 
 
 class Plan(NamedTuple):
@@ -218,22 +240,12 @@ class Plan(NamedTuple):
     order: Ints  # (n,) command numbers by engine, then in program order
 
 
-class Rings(NamedTuple):
-    """What of the state depends in size on the chip or the program."""
+class Tables(NamedTuple):
+    """What of the state depends in size on the chip or the program, and is seldom used."""
 
     tiles: Records  # TILE (tiles,)
     slots: Records  # SLOT (tile_slots,)
-    semaphores: Ints  # (2, semaphores): counts, kinds
-    completions: Ints  # (2, ring, 2): cycle and ticket of each burst on a bus
-    bursts: Ints  # (units, ring, 2): words and "data is there" of each burst of a channel
-    words: Ints  # (units, 3, window) of the last words accepted: ACCEPT, FIRE, RUN
     rows: Ints  # (abuf / 4,): indices of the GATHER that runs
-
-
-# Rows of `Rings.words[unit]`.
-ACCEPT = 0  # cycle in which the word was accepted
-FIRE = 1  # cycle of the last beat up to that word
-RUN = 2  # 2 x beats that the word set free + 1 if no beat fired in its cycle
 
 
 class Storage(NamedTuple):
@@ -245,7 +257,7 @@ class Storage(NamedTuple):
     pool: NDArray[np.int8]  # slots, then a staging place per unit, then kept tiles
     mask: NDArray[np.uint64]  # bit i: pool[i] is not zero; empty if the chip does not look
     captured: NDArray[np.uint8]  # bytes of tiles that the program itself writes
-    schedule: NDArray[np.int32]  # (words, 2) per port word of a tile: SETS, NEEDS
+    schedule: Schedule  # (words, 2) per port word of a tile: SETS, NEEDS
 
 
 # Columns of `Storage.schedule`.
@@ -261,24 +273,20 @@ class Scratch(NamedTuple):
     queue: Ints  # (lane_queue,)
 
 
-class Trace(NamedTuple):
-    """What a step leaves behind, as in `isa.StepResult`."""
-
-    times: Ints  # (4, n): dispatch, start, free; commands in the order in which they were free
-    stalls: Ints  # (engines, 5)
-    counters: Ints
-
-
-# Rows of `Trace.times`.
+# Rows of the times of a step, int64 (4, n): cycles as in `isa.StepResult`, and the commands in the
+# order in which they were free.
 DISPATCH, START, FREE, ORDER = range(4)
 
 
-def pack_params(params: isa.MachineParams) -> Records:
-    """Return the chip parameters as one PARAMS record (1,)."""
+def pack_params(params: isa.MachineParams, sizes: tuple[int, int, int]) -> Records:
+    """Return the chip parameters as one PARAMS record (1,); `sizes`: bytes of DRAM, weight store
+    and ABUF.
+    """
     packed = np.zeros(1, PARAMS)
     for name, value in params._asdict().items():
         packed[name][0] = value
     packed["port_shift"][0] = (params.port_bits // 8).bit_length() - 1
+    packed["dram_size"], packed["store_size"], packed["abuf_size"] = sizes
     return packed
 
 

@@ -7,17 +7,14 @@ memory with another law (and another order) only has to offer the same three fun
 from __future__ import annotations
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.machine_types import FAR, Ints, Records
+from azsim_kernels.machine_types import FAR, Records
 
 
 @kernel
-def put_request(
-    core: Records, number: int, completions: Ints, moved_bytes: int, ticket: int
-) -> None:
+def put_request(core: Records, number: int, moved_bytes: int, ticket: int) -> None:
     """Put a request of `moved_bytes` on bus `number` (0 memory, 1 weight store) now.
 
-    core         CORE record; a bus is free at cycle + part / bytes
-    completions  (2, ring, 2), ring a power of two above the requests that can be in flight
+    core  CORE record; a bus is free at cycle + part / bytes
     """
     bus = core["buses"][number]
     if moved_bytes != bus["usual"]:
@@ -37,6 +34,7 @@ def put_request(
         cycle += 1
     bus["cycle"] = cycle
     bus["part"] = part
+    completions = core["completions"]
     place = bus["tail"] & (completions.shape[1] - 1)
     completions[number, place, 0] = cycle + (1 if part > 0 else 0) + bus["latency"]
     completions[number, place, 1] = ticket
@@ -44,9 +42,10 @@ def put_request(
 
 
 @kernel
-def next_completion(core: Records, completions: Ints) -> int:
+def next_completion(core: Records) -> int:
     """Return the cycle of the earliest completion, FAR if nothing is under way."""
     earliest = FAR
+    completions = core["completions"]
     for b in range(2):
         bus = core["buses"][b]
         if bus["head"] < bus["tail"]:
@@ -56,8 +55,9 @@ def next_completion(core: Records, completions: Ints) -> int:
 
 
 @kernel
-def pop_completion(core: Records, completions: Ints) -> int:
+def pop_completion(core: Records) -> int:
     """Remove a completion of this cycle or before and return its ticket, -1 if there is none."""
+    completions = core["completions"]
     for b in range(2):
         bus = core["buses"][b]
         if bus["head"] < bus["tail"]:

@@ -9,20 +9,20 @@ from azsim.engine.plan import TileLayout
 from azsim.errors import SimulationError
 from azsim_kernels import isa
 from azsim_kernels.machine_types import (
+    CORE_RINGS,
     FAR,
+    MAX_FIFO_WORDS,
+    MAX_IN_FLIGHT,
     MAX_UNITS,
     SLOT,
     Plan,
-    Rings,
     Scratch,
     Storage,
-    Trace,
+    Tables,
 )
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
-
-_WINDOW_WORDS = 32  # words whose beats may still fire after their credits have come back: <= 8
 
 
 def check_params(params: isa.MachineParams) -> None:
@@ -30,33 +30,22 @@ def check_params(params: isa.MachineParams) -> None:
         value = getattr(params, name)
         if value < 1 or value & (value - 1):
             raise SimulationError(f"chip: {name} must be a power of two, not {value}")
-    if not 1 <= params.units <= MAX_UNITS:
-        raise SimulationError(f"chip: units must be 1..{MAX_UNITS}, not {params.units}")
+    limits = {
+        "units": MAX_UNITS,
+        "dma_w_outstanding": MAX_IN_FLIGHT,
+        "dma_a_outstanding": MAX_IN_FLIGHT,
+        "fifo_words": MAX_FIFO_WORDS,
+    }
+    for name, most in limits.items():
+        if not 1 <= getattr(params, name) <= most:
+            raise SimulationError(f"chip: {name} must be 1..{most}, not {getattr(params, name)}")
 
 
-def _power_above(value: int) -> int:
-    """Return the smallest power of two that is at least `value`."""
-    return 1 << max(0, value - 1).bit_length()
-
-
-def new_rings(
-    params: isa.MachineParams, layout: TileLayout, semaphore_kinds: Ints, abuf_bytes: int
-) -> Rings:
-    """Return the state whose size depends on chip and program."""
-    units = params.units
-    in_flight = params.dma_w_outstanding + params.dma_a_outstanding
-    window = _power_above(params.fifo_words + _WINDOW_WORDS)
+def new_tables(params: isa.MachineParams, layout: TileLayout, abuf_bytes: int) -> Tables:
+    """Return tiles, slots and the indices of GATHER."""
     slots = np.zeros(params.tile_slots, SLOT)
     slots["covered"] = params.slot_weights
-    return Rings(
-        tiles=layout.tiles,
-        slots=slots,
-        semaphores=np.stack([np.zeros_like(semaphore_kinds), semaphore_kinds]),
-        completions=np.zeros((2, _power_above(in_flight), 2), np.int64),
-        bursts=np.zeros((units, _power_above(params.dma_w_outstanding), 2), np.int64),
-        words=np.zeros((units, 3, window), np.int64),
-        rows=np.zeros(max(1, abuf_bytes // 4), np.int64),
-    )
+    return Tables(layout.tiles, slots, np.zeros(max(1, abuf_bytes // 4), np.int64))
 
 
 def new_storage(
@@ -91,19 +80,14 @@ def new_scratch(params: isa.MachineParams) -> Scratch:
     )
 
 
-def new_trace(commands: int, units: int) -> Trace:
-    """Return an empty trace."""
-    return Trace(
-        times=np.full((4, commands), -1, np.int64),
-        stalls=np.zeros((isa.engine_count(units), len(isa.STALL_CLASS_NAMES)), np.int64),
-        counters=np.zeros(len(isa.counter_names(units)), np.int64),
-    )
-
-
-def reset_core(core: npt.NDArray[np.void], params: isa.MachineParams, plan: Plan) -> None:
-    """Bring all blocks to their state before a step."""
+def reset_core(
+    core: npt.NDArray[np.void], params: isa.MachineParams, plan: Plan, semaphores: Ints
+) -> None:
+    """Bring all blocks to their state before a step; `semaphores` (2, s): counts, kinds."""
     visited = int(core["visited"][0])
-    core[:] = np.zeros(1, core.dtype)
+    for name in core.dtype.names or ():
+        if name not in CORE_RINGS:
+            core[name] = np.zeros((), core.dtype[name])
     core["visited"] = visited
     core["next_free"] = FAR
     for name in ("last_event", "error_command", "failed", "answered", "asked", "product"):
@@ -123,3 +107,4 @@ def reset_core(core: npt.NDArray[np.void], params: isa.MachineParams, plan: Plan
     memory["latency"] = params.memory_latency_cycles
     store["bytes"], store["per_cycles"] = params.store_bytes_per_cycle, 1
     store["latency"] = params.store_latency_cycles
+    core["semaphores"][0, :, : semaphores.shape[1]] = semaphores
