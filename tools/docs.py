@@ -9,12 +9,14 @@ from pathlib import Path
 
 from azsim.config.reference import config_markdown
 from azsim.frontend import operators_markdown
+from azsim.validate import validation_markdown
 from azsim.zoo import zoo_markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "config_reference.md": config_markdown,
     "operators.md": operators_markdown,
+    "validation.md": validation_markdown,
     "zoo.md": zoo_markdown,
 }
 

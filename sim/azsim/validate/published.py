@@ -1,0 +1,91 @@
+"""Published figures, as printed in the papers; each table says where it is from and how sure.
+
+Marks: [S] read in a public source; [M] recalled from the paper and confirmed by an arithmetic
+identity between its figures; [C] computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+EIE_SOURCE = (
+    "[M] S. Han et al., EIE: Efficient Inference Engine on Compressed Deep Neural Network, "
+    "ISCA 2016: table of benchmarks (shapes, densities), table of theoretical and actual times, "
+    "64 processing elements at 800 MHz."
+)
+ESE_SOURCE = (
+    "[M] S. Han et al., ESE: Efficient Speech Recognition Engine with Sparse LSTM on FPGA, "
+    "FPGA 2017: table of the layers of the LSTM, 32 processing elements for each of 32 channels at "
+    "200 MHz."
+)
+EYERISS_SOURCE = (
+    "[S] cycles of a sparse MobileNet on one Eyeriss v2 PE, as the Sparseloop project (MICRO 2022) "
+    "compares with: Accelergy-Project/micro22-sparseloop-artifact, fig12_eyerissv2_pe_setup, "
+    "scripts/ground_truth_cycles.yaml; masks beside it under workload/mobilenet0.5-sparse."
+)
+
+
+class EieLayer(NamedTuple):
+    """A fully connected layer of EIE's benchmarks; densities are printed averages of the nets.
+
+    bias_column  the bias is one more column, with activation 1, beyond `inputs`
+    tolerance    of the ratio of actual to theoretical time
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    weight_percent: float
+    activation_percent: float
+    theoretical_us: float
+    actual_us: float
+    bias_column: bool = True
+    tolerance: float = 0.12
+
+
+# NT-LSTM: 1201 = 600 inputs + 600 recurrent + 1, so its bias column is among the inputs.
+# NT-We: its printed actual time is itself only trusted to 20 %.
+EIE_LAYERS = (
+    EieLayer("Alex-6", 9216, 4096, 9, 35.1, 28.1, 30.3),
+    EieLayer("Alex-7", 4096, 4096, 9, 35.3, 11.7, 12.2),
+    EieLayer("Alex-8", 4096, 1000, 25, 37.5, 8.9, 9.9),
+    EieLayer("VGG-6", 25088, 4096, 4, 18.3, 28.1, 34.4),
+    EieLayer("VGG-7", 4096, 4096, 4, 37.5, 7.9, 8.7),
+    EieLayer("VGG-8", 4096, 1000, 23, 41.1, 7.3, 8.4),
+    EieLayer("NT-We", 4096, 600, 10, 100, 5.2, 8.0, tolerance=0.20),
+    EieLayer("NT-Wd", 600, 8791, 11, 100, 13.0, 13.9),
+    EieLayer("NT-LSTM", 1201, 2400, 10, 100, 6.5, 7.5, bias_column=False),
+)
+EIE_MEAN_TOLERANCE = 0.05
+
+
+class EseMatrix(NamedTuple):
+    """A recurrent matrix of ESE's LSTM. `entries` holds the padding of the 4-bit index."""
+
+    name: str
+    rows: int
+    columns: int
+    entries: int
+    theoretical_us: float
+    actual_us: float
+
+
+ESE_MATRICES = (
+    EseMatrix("W_ir", 1024, 512, 59_360, 9.3, 10.31),
+    EseMatrix("W_fr", 1024, 512, 60_416, 9.4, 10.01),
+    EseMatrix("W_cr", 1024, 512, 58_880, 9.2, 9.89),
+    EseMatrix("W_or", 1024, 512, 60_128, 9.4, 10.04),
+)
+ESE_TOLERANCE = 0.03
+
+# Sparse 1x1 layers for which the source has masks, and their cycles on one Eyeriss v2 PE.
+EYERISS_CYCLES = {
+    "L07": 1_702_140,
+    "L09": 1_499_682,
+    "L13": 1_144_158,
+    "L19": 1_457_458,
+    "L21": 1_677_684,
+    "L23": 1_821_557,
+    "L25": 948_572,
+    "L27": 775_316,
+}

@@ -1,0 +1,24 @@
+"""All tables of `azsim validate`, by name; a further part is one more line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from azsim.errors import ConfigError
+from azsim.validate.eie import eie_table
+from azsim.validate.ese import ese_table
+from azsim.validate.tables import Table
+
+TABLES: dict[str, Callable[[], Table]] = {"eie64": eie_table, "ese": ese_table}
+
+
+def published_tables(names: Sequence[str] = ()) -> list[Table]:
+    """Return the tables `names`, or all of them, simulated.
+
+    Raises:
+        ConfigError: there is no such table.
+    """
+    for name in names:
+        if name not in TABLES:
+            raise ConfigError(f"--table: must be {' or '.join(TABLES)}, not {name}")
+    return [TABLES[name]() for name in names or TABLES]
