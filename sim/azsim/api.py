@@ -13,15 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler import (
-    CompressionPlan,
-    RangeRecorder,
-    Ranges,
-    batch_graph,
-    compile_graph,
-    compress_weights,
-)
-from azsim.compiler.cached import compile_cached
+from azsim.calibration import Calibration, FloatPasses, Progress
+from azsim.compiler import CompressionPlan, batch_graph, compile_graph, compress_weights
+from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
 from azsim.counters import Counters
 from azsim.engine import simulate
@@ -31,12 +25,10 @@ from azsim.frontend import Inputs, load_inputs, read_frame_ms, read_onnx
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.program import Port, Program
-from azsim.reference.floats import run_floats
 from azsim.reference.integers import run_integers
 from azsim.report.files import write_run
 from azsim.report.record import RunRecord, Verification
 
-Progress = Callable[[str, int, int], None]
 IntegerArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,15 +44,6 @@ def azsim_version() -> str:
         return version("azsim")
     except PackageNotFoundError:  # a checkout on the path, not installed
         return "0+unknown"
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Ranges seen on some frames, and the float outputs of the run's own (None: not computed)."""
-
-    ranges: Ranges
-    outputs: Mapping[str, FloatArray] | None
-    text: str
 
 
 @dataclass(frozen=True)
@@ -252,13 +235,14 @@ def prepare(
     plan = wishes.plan(graph)
     batched = batch_graph(graph, frames_per_pass)
     inputs = load_inputs(input_path, graph, frames)
-    calibration = _calibrate(graph, inputs, calibrate, progress, want_outputs)
+    key = graph_key(graph) if cache else None
+    calibration = FloatPasses(graph, key, progress).calibrate(inputs, calibrate, want_outputs)
     progress("compiling", 0, 1)
     ranges = calibration.ranges
     program = (
-        compile_cached(batched, chip, ranges, plan)
-        if cache
-        else compile_graph(batched, chip, ranges, plan).program
+        compile_graph(batched, chip, ranges, plan).program
+        if key is None
+        else compile_cached(batched, chip, ranges, plan, f"{frames_per_pass} x {key}")
     )
     progress("compiling", 1, 1)
     return Prepared(
@@ -273,38 +257,6 @@ def prepare(
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-def _calibrate(
-    graph: Graph,
-    inputs: Inputs,
-    path: str | Path | None,
-    progress: Progress,
-    want_outputs: bool,
-) -> Calibration:
-    if path is None:
-        ranges, outputs = _float_pass(graph, inputs, "calibrating", progress)
-        return Calibration(ranges, outputs, "the run's own input")
-    others = load_inputs(path, graph, None)
-    ranges, _ = _float_pass(graph, others, "calibrating", progress)
-    text = f"{Path(path).name}, {others.steps} frames"
-    if not want_outputs:
-        return Calibration(ranges, None, text)
-    _, outputs = _float_pass(graph, inputs, "float reference", progress)
-    return Calibration(ranges, outputs, text)
-
-
-def _float_pass(
-    graph: Graph, inputs: Inputs, stage: str, progress: Progress
-) -> tuple[Ranges, dict[str, FloatArray]]:
-    recorder = RangeRecorder(graph)
-    outputs: dict[str, list[FloatArray]] = {name: [] for name in graph.outputs}
-    for number, values in enumerate(run_floats(graph, inputs.frames)):
-        recorder.add(values)
-        for name, kept in outputs.items():
-            kept.append(values[name].astype(np.float32))
-        progress(stage, number + 1, inputs.steps)
-    return recorder.ranges(), {name: np.stack(kept) for name, kept in outputs.items()}
 
 
 def _frame_ms(graph: Graph, given: float | None) -> tuple[float, str]:
