@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from qdq_models import Grid, QdqMaker, run_qdq
+from refusals import model_refusal as refusal
 
-from azsim.errors import ModelError
+from azsim.errors import AzsimError, ModelError
 from azsim.frontend import load_inputs, read_onnx
-from azsim.graph import Graph, Quantization, StoredIntegers
+from azsim.graph import Graph, Quantization, StoredIntegers, verify_graph
 from azsim.reference.floats import evaluate_floats, fake_quantize, initial_states
 
 pytestmark = pytest.mark.small
@@ -23,15 +26,6 @@ pytestmark = pytest.mark.small
 X = Grid("uint8", 0.02, 130)
 Y = Grid("int8", 0.05, 3)
 MIB = 1 << 20
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(ModelError) as caught:
-        read_onnx(path)
-    text = str(caught.value)
-    assert text.startswith(f"{path}: ")
-    assert len(text.splitlines()) == 1
-    return text.removeprefix(f"{path}: ")
 
 
 def dense(weights: Callable[[QdqMaker], str]) -> QdqMaker:
@@ -444,3 +438,27 @@ def test_dequantizing_one_tensor_again_and_again_is_bounded(tmp_path: Path) -> N
     rule = "folding constants must make at most 2 elements, not 4194304"  # 2 x q and s, and 2**24
     assert text == f"node 'd6' (DequantizeLinear): {rule}"
     assert peak < 400 * MIB
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_damaged_bytes_end_in_a_graph_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    maker = dense(lambda m: moved(m, "transposed"))
+    maker.int4("v_q", np.arange(-8, 8).reshape(4, 4))
+    maker.node("DequantizeLinear", ["v_q", maker.tensor("v_s", np.float32(0.5))], ["v"])
+    maker.node("MatMul", ["p", "v"], ["z"])
+    maker.output("z")
+    content = bytearray(maker.model().SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "model.onnx"
+    path.write_bytes(content)
+    refused = ""
+    try:
+        verify_graph(read_onnx(path))
+    except AzsimError as error:
+        refused = str(error)
+    assert len(refused.splitlines()) <= 1
