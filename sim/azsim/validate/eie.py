@@ -132,7 +132,7 @@ def _shape(array: npt.NDArray[Any]) -> str:
 
 
 def _own_blocks(weights: npt.NDArray[Any], active: Ints, lanes: int) -> Iterator[tuple[Ints, int]]:
-    step = max(1, _BLOCK_WEIGHTS // weights.shape[0])
+    step = max(1, _BLOCK_WEIGHTS // max(weights.shape[0], lanes))
     for first in range(0, len(active), step):
         columns = weights[:, active[first : first + step]]
         yield lane_entries((columns != 0).T, lanes)
