@@ -9,9 +9,11 @@ import typer
 from azsim.cli import (
     chip_commands,
     codec_commands,
+    compare_commands,
     model_commands,
     rtl_commands,
     run_commands,
+    validate_commands,
 )
 
 app = typer.Typer(
@@ -53,7 +55,9 @@ def _options(
 
 
 run_commands.register(app)
+compare_commands.register(app)
 model_commands.register(app)
 chip_commands.register(app)
 codec_commands.register(app)
 rtl_commands.register(app)
+validate_commands.register(app)
