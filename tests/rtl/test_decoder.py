@@ -148,6 +148,7 @@ def test_a_decoder_that_never_settles_is_ended(
     rtl_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("azsim.rtl_check.runner.START_SECONDS", 6)
+    monkeypatch.setattr("azsim.rtl_check.runner.ONE_SCENARIO_CYCLES", 100)
     plant(rtl_copy, "azsim_decoder", "assign advance = !out_valid_o || out_ready_i;",
           "assign advance = !out_valid_o || out_ready_i;\n"
           "  logic loop;\n  always @* if (in_valid_i && rst_ni) forever loop = ~loop;")  # fmt: skip
@@ -194,8 +195,10 @@ def test_vectors_of_a_stream_come_back(cli: typer.Typer, tmp_path: Path) -> None
     assert case.words == tuple(int(word) for word in stream.tile_words(1))
     assert (case.tile_index, case.groups, case.table) == (1, 1, False)
     entry = json.loads((tmp_path / "v" / "manifest.json").read_text(encoding="utf-8"))["cases"][0]
-    # 33 words of 64 bits, 17 beats: bound by the port at 64 bits, by the beats at 128
-    assert entry["cycles"] == {"64": 34, "128": 20}
+    # 33 words, a header beat and 16 beats of 128 bits. 64 bits: the header fires in cycle 4, then one
+    # beat in two cycles, 5 to 33, the last word being there in 33: the 16th fires in 34. 128 bits: the
+    # header in cycle 2, then one beat per cycle, 3 to 18.
+    assert entry["cycles"] == {"64": 35, "128": 19}
     beats = (tmp_path / "v" / "000_tile_beats.hex").read_text(encoding="utf-8").split()
     assert len(beats) == 16
     assert {len(beat) for beat in beats} == {35}

@@ -262,4 +262,53 @@ module azsim_decoder_sequencer #(
     end
   end
 
+`ifdef FORMAL
+  // Bits are neither lost nor taken twice, the window never overflows, each tile ends exactly once,
+  // and a ready port stays ready until a word comes. The header beat's size and its error for LEN = 0
+  // are facts of the modules around this one.
+  logic        f_past_q = 1'b0;
+  logic        f_open_q;
+  logic [20:0] f_put_q, f_taken_q;
+
+  always @(posedge clk_i) f_past_q <= 1'b1;
+  always @* begin
+    if (!f_past_q) assume (!rst_ni);
+    assume (beat_bits_i <= 9'd256);
+    if (phase_q == azsim_decoder_pkg::PhaseHeader && fill_q < 10'd64)
+      assume (beat_error_i != azsim_decoder_pkg::ErrNone);
+    if (phase_q == azsim_decoder_pkg::PhaseHeader) assume (beat_bits_i == 9'd64);
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      f_open_q  <= 1'b0;
+      f_put_q   <= '0;
+      f_taken_q <= '0;
+    end else begin
+      if (accept && idle) begin
+        f_open_q  <= 1'b1;
+        f_put_q   <= {11'd0, taken_bits};
+        f_taken_q <= '0;
+      end else begin
+        if (push_end_o) f_open_q <= 1'b0;
+        if (accept && state_q == Run) f_put_q <= f_put_q + {11'd0, taken_bits};
+        if (fire) f_taken_q <= f_taken_q + {12'd0, beat_bits_i};
+      end
+    end
+  end
+
+  always @(posedge clk_i) begin
+    if (rst_ni && f_past_q) begin
+      assert (fill_q <= 10'd512);
+      assert (f_put_q - f_taken_q == {11'd0, fill_q});
+      assert (f_open_q == (state_q != Idle));
+      assert (!(push_end_o && !f_open_q));
+      assert (!(state_q == Drain && seen_q));
+      assert (!(state_q == Flush && !seen_q));
+      assert (!(state_q == Run && seen_q && rem_q != '0));
+      if ($past(rst_ni) && $past(in_ready_o) && !$past(in_valid_i)) assert (in_ready_o);
+    end
+  end
+`endif
+
 endmodule

@@ -33,8 +33,11 @@ MAX_CYCLES = 1_000_000_000
 SHARES = {"bitmap-64": 19, "bitmap-128": 15, "ans-64": 37, "ans-128": 29}
 """How the cycles are dealt out over the configurations."""
 
-START_SECONDS = 120
-SLOWEST_CYCLES_PER_SECOND = 20
+ONE_SCENARIO_CYCLES = 10_000
+"""More than any one scenario takes."""
+
+START_SECONDS = 60
+SLOWEST_CYCLES_PER_SECOND = 50
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,12 @@ def _jobs(
         raise ConfigError("--replay: must not be given together with --vectors")
     if replay is not None:
         configuration, seed, number = parse_label(replay)
-        return [_job(folder, sources, top, configuration, seed, MAX_CYCLES, number)]
+        return [_job(folder, sources, top, configuration, seed, ONE_SCENARIO_CYCLES, number)]
     if vectors is not None:
-        profile, _ = load_vectors(vectors)
+        profile, cases = load_vectors(vectors)
+        most = sum(100 * len(case.words) + ONE_SCENARIO_CYCLES for case in cases)
         return [
-            _job(folder, sources, top, configuration, seed, MAX_CYCLES, vectors=str(vectors.resolve()))
+            _job(folder, sources, top, configuration, seed, most, vectors=str(vectors.resolve()))
             for configuration in CONFIGURATIONS
             if configuration.profile == profile
         ]
@@ -171,7 +175,7 @@ def run_job(job: Job) -> Outcome:
     """Run one simulation in a process of its own; end it if it hangs."""
     job.save()
     log = Path(job.folder) / "log.txt"
-    limit = START_SECONDS + min(job.cycles, 10_000_000) // SLOWEST_CYCLES_PER_SECOND
+    limit = START_SECONDS + job.cycles // SLOWEST_CYCLES_PER_SECOND
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "azsim.rtl_check.simulate", str(job.path)],
@@ -237,7 +241,7 @@ def keep_failure(outcome: Outcome, output: Path) -> Path:
     scenario = make_scenario(configuration, seed, number)
     write_vectors(folder, scenario.cases, configuration.profile)
     again = _job(
-        Path(job.folder).parent, job.sources, job.top, configuration, seed, MAX_CYCLES, number, waves=True
+        Path(job.folder).parent, job.sources, job.top, configuration, seed, ONE_SCENARIO_CYCLES, number, waves=True
     )  # fmt: skip
     run_job(again)
     for wave in Path(again.folder).rglob("*.fst"):
