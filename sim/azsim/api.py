@@ -199,9 +199,11 @@ class PlanWishes:
         """The plan for `graph`: the model's own (`azsim.compression`) with the user's words on top.
 
         A width or share for the whole graph replaces the model's per-layer ones as well.
+
+        Raises:
+            ConfigError: a width or share that is not offered; it says if the model asks for it.
         """
-        text = graph.metadata.get("azsim.compression")
-        own = CompressionPlan() if text is None else CompressionPlan.from_json(text)
+        own = _own_plan(graph)
         layer_bits = own.layer_bits if self.bits is None else {}
         layer_sparsity = own.layer_sparsity if self.sparsity is None else {}
         return CompressionPlan(
@@ -210,6 +212,17 @@ class PlanWishes:
             {**layer_bits, **self.layer_bits},
             {**layer_sparsity, **self.layer_sparsity},
         )
+
+
+def _own_plan(graph: Graph) -> CompressionPlan:
+    text = graph.metadata.get("azsim.compression")
+    if text is None:
+        return CompressionPlan()
+    try:
+        return CompressionPlan.from_json(text)
+    except ConfigError as error:
+        reason = str(error).removeprefix("property 'azsim.compression': ")
+        raise ConfigError(f"model's property 'azsim.compression': {reason}") from None
 
 
 def prepare(
