@@ -23,7 +23,7 @@ LOAD = 1  # DMA_A: DRAM to ABUF
 STORE = 2  # DMA_A: ABUF to DRAM
 GATHER = 3  # DMA_A: rows of a DRAM table, chosen by int32 indices in ABUF, to ABUF
 TILE = 4  # DECODE: one compressed tile to a WBUF slot
-TABLE = 5  # DECODE: a TABLE record (profile ans)
+TABLE = 5  # DECODE: a TABLE record to a table slot of the unit (profile ans)
 RAW = 6  # DECODE: raw int8 weights (profile none)
 PRODUCT = 7  # MAC: one tile times its activations
 RESCALE = 8  # VECTOR: accumulators to integers of a tensor
@@ -65,6 +65,10 @@ ELEMENT_BYTES = (1, 2, 4)
 
 # Zero skipping of the MAC array.
 SKIP_NONE, SKIP_WEIGHT, SKIP_ACTIVATION, SKIP_BOTH = range(4)
+
+# Profile of the weight decoders. Without a decoder a program has RAW commands only; a TILE there is
+# judged as by `bitmap`.
+DECODER_BITMAP, DECODER_ANS, DECODER_NONE = range(3)
 
 # Flags of vector commands.
 FLAG_BIAS_AFTER = 1  # RESCALE: bias is added after the multiplication (else to the accumulator)
@@ -170,7 +174,8 @@ SOFTMAX_ARGS = (
 )  # fmt: skip
 OPCODE_ARGS = (
     FETCH_ARGS, LOAD_ARGS, STORE_ARGS, GATHER_ARGS, TILE_ARGS, TABLE_ARGS, RAW_ARGS, PRODUCT_ARGS,
-    RESCALE_ARGS, COPY_ARGS, REQUANT_ARGS, ADD_ARGS, MUL_ARGS, LUT_ARGS, LSTM_CELL_ARGS, SOFTMAX_ARGS,
+    RESCALE_ARGS, COPY_ARGS, REQUANT_ARGS, ADD_ARGS, MUL_ARGS, LUT_ARGS, LSTM_CELL_ARGS,
+    SOFTMAX_ARGS,
 )  # fmt: skip
 
 # How a machine run ended.
@@ -220,6 +225,7 @@ class MachineParams(NamedTuple):
     abuf_banks: int
     abuf_bank_bytes: int
     abuf_ports_per_bank: int
+    decoder_profile: int  # DECODER_BITMAP, DECODER_ANS or DECODER_NONE
 
 
 def engine_count(units: int) -> int:

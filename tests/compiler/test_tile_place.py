@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_live_tensors_never_share_bytes(tmp_path: Path) -> None:
     forever = [(places.address[n], 16 * w) for n, w in (("h", 1), ("c", 2))]
     forever += [(address, places.parameter_bytes) for address in places.parameters]
     forever.sort()
-    for (address, size), (following, _) in zip(forever, forever[1:], strict=False):
+    for (address, size), (following, _) in pairwise(forever):
         assert address + size <= following
 
 

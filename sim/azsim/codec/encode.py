@@ -23,8 +23,8 @@ SPARSE_SHARE = 0.75  # of zeros; above it a tile is so short that its header and
 def default_tile(weights: NDArray[np.int8], profile: str) -> int:
     """Return the tile size, in weights, for a matrix whose user names none.
 
-    65,536 for profile "ans" from 75 % zeros on, where a tile's fixed 0.05 bits per weight are 2 % of
-    it and more; else 16,384.
+    65,536 for profile "ans" from 75 % zeros on, where a tile's fixed 0.05 bits per weight are 2 %
+    of it and more; else 16,384.
     """
     zeros = weights.size - int(np.count_nonzero(weights))
     sparse = profile == "ans" and zeros >= SPARSE_SHARE * weights.size
