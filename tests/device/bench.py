@@ -52,6 +52,7 @@ CHIP = isa.MachineParams(
     abuf_banks=4,
     abuf_bank_bytes=8,
     abuf_ports_per_bank=1,
+    decoder_profile=isa.DECODER_BITMAP,
 )
 
 FROM_DRAM, FROM_STORE = 0, 1

@@ -1,5 +1,5 @@
 """The weight decoder of one unit (section 6 of the timing model): a 512-bit window between port
-words and beats.
+words and beats, and four table slots of which one stands in the registers.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from azsim_kernels.clocked.engine import Engine
 from azsim_kernels.clocked.fifo import StreamFifo, StreamTile
 from azsim_kernels.clocked.memory import Counters, Storage
 from azsim_kernels.reference.decode import decode_tile_beats
+from azsim_kernels.reference.header import parse_header
+from azsim_kernels.reference.table_record import load_table
 from azsim_kernels.table_slots import TableSlots
 from azsim_kernels.tile_format import (
     FIRE_BITS,
     GROUP_WEIGHTS,
     MAX_BEATS,
+    PROFILE_ANS,
     PROFILE_BITMAP,
     SLOTS,
+    TABLE_LOAD_CYCLES,
+    TABLE_PALETTE_LOAD_CYCLES,
     WINDOW_BITS,
     WORD_BITS,
 )
@@ -57,7 +62,9 @@ class WeightDecoder(Engine):
         self.last_beat_fired = False
         self.weights: NDArray[np.int8] = np.zeros(0, np.int8)
         self.error = tile_errors.OK
-        self.worked = False  # a beat or a word in this cycle
+        self.loaded_slot: int | None = None  # table slot whose content is in the registers
+        self.hold_cycles = 0  # cycles to come in which the registers are loaded: no beat fires
+        self.worked = False  # a beat, a word or a hold in this cycle
 
     def begin(self, command: Command, cycle: int) -> Fault | None:
         """Check the operands; from now on beats may fire."""
@@ -94,15 +101,18 @@ class WeightDecoder(Engine):
         """
         if self.last_beat_fired and self.drain_cycles > 0:
             self.drain_cycles -= 1
-        fire = self._may_fire()
+        held = self.hold_cycles > 0
+        fire = not held and self._may_fire()
         accept = self._may_accept()
+        if held:
+            self.hold_cycles -= 1
         if fire:
             self._fire()
         if accept:
             self._accept()
         if fire and not self.beats:
             self._end_tile()
-        self.worked = fire or accept
+        self.worked = fire or accept or held
         return self.worked
 
     def _may_fire(self) -> bool:
@@ -119,7 +129,9 @@ class WeightDecoder(Engine):
 
     def _fire(self) -> None:
         if self.beats is None:
-            self.beats = self._decode()
+            self.beats = self._decode()  # this is the first beat
+            if self.error == tile_errors.OK:
+                self._use_registers()
         self.fill -= self.beats.pop(0)
         self.counters.add(f"decode{self.unit}_beats_fired", 1)
 
@@ -146,13 +158,44 @@ class WeightDecoder(Engine):
         assert self.tile is not None
         words = self.tile.bytes.view("<u8")
         if self.running.opcode == isa.TABLE:
-            self.error = tile_errors.UNSUPPORTED  # profile bitmap has no tables
-            beats = []
+            self.error = self._load_table(words)
+            beats = [WORD_BITS] * words.size
         elif self.running.opcode == isa.RAW:
             beats = self._decode_raw(self.tile.bytes)
         else:
             beats = self._decode_tile(words)
         return beats if self.error == tile_errors.OK else [WORD_BITS] * words.size
+
+    def _use_registers(self) -> None:
+        """Hold the beats after the header if the tile's table must come from the table RAM first.
+
+        The registers lose a table whose slot is written anew.
+        """
+        assert self.running is not None
+        assert self.tile is not None
+        if self.running.opcode == isa.RAW:
+            return
+        header = parse_header(int(self.tile.bytes[:8].view("<u8")[0]))
+        if header.is_table and self.loaded_slot == header.slot:
+            self.loaded_slot = None
+        elif header.uses_table and self.loaded_slot != header.slot:
+            self.loaded_slot = header.slot
+            palette = bool(self.slots.has_palette[header.slot])
+            self.hold_cycles = TABLE_PALETTE_LOAD_CYCLES if palette else TABLE_LOAD_CYCLES
+
+    def _load_table(self, words: NDArray[np.uint64]) -> int:
+        """Load a TABLE record into its slot, which must be the one of the command."""
+        assert self.running is not None
+        if self._profile() == PROFILE_BITMAP:
+            return tile_errors.UNSUPPORTED  # no tables at all
+        error = load_table(words.astype(np.uint64), PROFILE_ANS, self.slots)
+        if error == tile_errors.OK and parse_header(int(words[0])).slot != self.running.arg[0]:
+            return tile_errors.BAD_HEADER
+        return error
+
+    def _profile(self) -> int:
+        has_tables = self.params.decoder_profile == isa.DECODER_ANS
+        return PROFILE_ANS if has_tables else PROFILE_BITMAP
 
     def _decode_raw(self, raw: NDArray[np.uint8]) -> list[int]:
         assert self.running is not None
@@ -170,7 +213,7 @@ class WeightDecoder(Engine):
             words.astype(np.uint64),
             tile_index,
             groups,
-            PROFILE_BITMAP,
+            self._profile(),
             self.slots,
             self.weights,
             beats,
@@ -178,5 +221,5 @@ class WeightDecoder(Engine):
         return [int(bits) for bits in beats[:fired]]
 
     def under_way(self) -> bool:
-        """After the last beat the pipeline drains by itself."""
+        """After the last beat the pipeline drains by itself (a hold counts as work)."""
         return self.running is not None and self.last_beat_fired

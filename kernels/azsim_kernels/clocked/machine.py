@@ -47,7 +47,6 @@ class ClockedMachine:
         wbuf = np.zeros((params.tile_slots, params.slot_weights), np.int8)
         accumulators = np.zeros((params.lanes, params.accumulators_per_lane), np.int32)
         self.storage = Storage(dram, store, abuf, wbuf, accumulators)
-        self.table_slots = [empty_slots() for _ in range(params.units)]
 
     @property
     def wbuf(self) -> NDArray[np.int8]:
@@ -64,7 +63,8 @@ class ClockedMachine:
         semaphores = Semaphores(
             self.semaphore_kinds, self.semaphore_initial, self.params.semaphore_max
         )
-        return Step(self.params, self.commands, semaphores, self.storage, self.table_slots)
+        tables = [empty_slots() for _ in range(self.params.units)]
+        return Step(self.params, self.commands, semaphores, self.storage, tables)
 
     def run_step(self, *, max_cycles: int = 10_000_000) -> isa.StepResult:
         """Run the program once; RuntimeError if it has not ended after `max_cycles`."""

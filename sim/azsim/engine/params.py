@@ -6,6 +6,7 @@ from azsim.config import ChipConfig
 from azsim_kernels import isa
 
 _SKIP = ("none", "weight", "activation", "both")  # in the order of isa.SKIP_NONE and on
+_PROFILE = ("bitmap", "ans", "none")  # in the order of isa.DECODER_BITMAP and on
 
 
 def machine_params(chip: ChipConfig) -> isa.MachineParams:
@@ -51,4 +52,5 @@ def machine_params(chip: ChipConfig) -> isa.MachineParams:
         abuf_banks=chip.abuf.banks,
         abuf_bank_bytes=chip.abuf.bank_bytes,
         abuf_ports_per_bank=chip.abuf.ports_per_bank,
+        decoder_profile=_PROFILE.index(chip.decoder.profile),
     )
