@@ -13,6 +13,7 @@ from azsim_kernels._jit import kernel
 from azsim_kernels.machine_types import Ints
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_NONE = np.uint64(0)
 _PAIRS = np.uint64(0x5555555555555555)
 _QUADS = np.uint64(0x3333333333333333)
 _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -33,13 +34,11 @@ def popcount(word: np.uint64) -> int:
 
 
 @kernel
-def mask_bits(mask: NDArray[np.uint64], position: int, width: int) -> np.uint64:
-    """Return the `width` (1..64) bits of `mask` from bit `position` on, which must exist."""
-    index = position >> 6
-    shift = position & 63
-    bits: np.uint64 = mask[index] >> np.uint64(shift)
-    if shift + width > 64:
-        bits |= mask[index + 1] << np.uint64(64 - shift)
+def window_bits(low: np.uint64, high: np.uint64, shift: int, width: int) -> np.uint64:
+    """Return `width` (1..64) bits from bit `shift` (0..63) of the words `low`, `high` on."""
+    bits = low >> np.uint64(shift)
+    if shift > 0:
+        bits |= high << np.uint64(64 - shift)
     return bits & (_ALL >> np.uint64(64 - width))
 
 
@@ -56,33 +55,11 @@ def mark_other(values: NDArray[np.uint8], value: int, mask: NDArray[np.uint64], 
 
 
 @kernel
-def count_work(
-    weights: NDArray[np.uint64],
-    first: int,
-    activations: NDArray[np.uint64],
-    column: int,
-    columns: int,
-) -> int:
-    """Return how many of `columns` products are work.
-
-    weights, first       mask whose bits from `first` on count; first < 0: all weights count
-    activations, column  mask whose bits from `column` on count; column < 0: all activations count
-    """
-    if first < 0 and column < 0:
-        return columns
-    total = 0
-    done = 0
-    while done < columns:
-        width = min(64, columns - done)
-        if first < 0:
-            bits = mask_bits(activations, column + done, width)
-        else:
-            bits = mask_bits(weights, first + done, width)
-            if column >= 0:
-                bits &= mask_bits(activations, column + done, width)
-        total += popcount(bits)
-        done += width
-    return total
+def item_cycles(work: int, least: int, rate: int) -> int:
+    """Return the cycles a lane works on an item of `work` products."""
+    if work == 0:
+        return least
+    return max(least, (work + rate - 1) // rate)
 
 
 @kernel
@@ -112,7 +89,7 @@ def broadcast_item(
     for lane in range(work.size):
         start = max(ends[lane], broadcast)
         latest = max(latest, start)
-        ends[lane] = start + max(least, (work[lane] + rate - 1) // rate)
+        ends[lane] = start + item_cycles(work[lane], least, rate)
     queue[place] = latest
     return broadcast
 
@@ -149,28 +126,43 @@ def tile_cycles(
     shape               rows, columns, item_columns, item_rows_per_lane (0: all rows one group)
     timing              as in `broadcast_item`
     lanes               (2, lanes) working space: work, ends
+
+    Masks are followed by one more word. The row loop stands here and not in a function of its
+    own, since each array handed over would cost as much as the row itself.
     """
     rows, columns, item_columns, item_rows = shape
-    work = lanes[0]
-    ends = lanes[1]
-    ends[:] = 0
-    group_rows = work.size * item_rows if item_rows > 0 else rows
+    n_lanes = lanes.shape[1]
+    lanes[:] = 0
+    group_rows = n_lanes * item_rows if item_rows > 0 else rows
     broadcast = 0
     items = 0
     total = 0
     for group in range(0, rows, group_rows):
+        behind = min(group + group_rows, rows)
         for column in range(0, columns, item_columns):
             width = min(item_columns, columns - column)
-            if looks and count_work(weights, -1, activations, column, width) == 0:
-                continue
-            work[:] = 0
-            lane = 0
-            for row in range(group, min(group + group_rows, rows)):
-                at = first + row * columns + column if first >= 0 else -1
-                count = count_work(weights, at, activations, column if looks else -1, width)
-                work[lane] += count
-                total += count
-                lane = lane + 1 if lane + 1 < work.size else 0
-            broadcast = broadcast_item(items, broadcast, work, ends, queue, timing)
-            items += 1
-    return ends.max(), total, items
+            lanes[0] = 0
+            live = not looks
+            for start in range(column, column + width, 64):
+                bits = min(64, column + width - start)
+                wanted = window_bits(_ALL, _ALL, 0, bits)
+                if looks:
+                    word, shift = start >> 6, start & 63
+                    wanted = window_bits(activations[word], activations[word + 1], shift, bits)
+                    if wanted == _NONE:
+                        continue
+                    live = True
+                lane = 0
+                ones = popcount(wanted)
+                for row in range(group, behind):
+                    if first >= 0:
+                        at = first + row * columns + start
+                        low, high = weights[at >> 6], weights[(at >> 6) + 1]
+                        ones = popcount(window_bits(low, high, at & 63, 64) & wanted)
+                    lanes[0, lane] += ones
+                    total += ones
+                    lane = lane + 1 if lane + 1 < n_lanes else 0
+            if live:
+                broadcast = broadcast_item(items, broadcast, lanes[0], lanes[1], queue, timing)
+                items += 1
+    return lanes[1].max(), total, items

@@ -11,6 +11,8 @@ them, and goes on when it is called again.
 
 from __future__ import annotations
 
+import numpy as np
+
 from azsim_kernels._jit import kernel
 from azsim_kernels.isa import (
     BAD_OPERAND,
@@ -34,6 +36,7 @@ from azsim_kernels.isa import (
     TILE,
     WAITING,
 )
+from azsim_kernels.machine_decode import advance_decoder
 from azsim_kernels.machine_dma import (
     NOTHING,
     issue_dma_a,
@@ -41,9 +44,16 @@ from azsim_kernels.machine_dma import (
     next_dma_a,
     take_arrival,
 )
-from azsim_kernels.machine_product import start_product, time_product
+from azsim_kernels.machine_product import BAD, TIME_LATER, TIME_NOW, start_product, time_product
 from azsim_kernels.machine_spans import attribute_channels, close_decoding, close_span, end_spans
-from azsim_kernels.machine_start import deliver_words, start_decode, start_dma_a, start_fetch
+from azsim_kernels.machine_start import (
+    close_tile,
+    deliver_words,
+    fail,
+    start_decode,
+    start_dma_a,
+    start_fetch,
+)
 from azsim_kernels.machine_tiles import capture_tile, fill_slot, point_slot, show_tile
 from azsim_kernels.machine_types import (
     COUNT_BEATS,
@@ -70,18 +80,15 @@ from azsim_kernels.machine_types import (
     Tables,
 )
 from azsim_kernels.memory_simple import next_completion
+from azsim_kernels.tile_format import WINDOW_BITS
 
 RUNNING = -1  # status while the step goes on
 WATCHDOG = -2  # the step did not end within the cycles allowed
 WANTS = -3  # the caller must do something, see `run_step`
 
-
-@kernel
-def _fail(core: Records, command: int, status: int, code: int) -> int:
-    """Note which command ended the step; return `status`."""
-    core["error_command"] = command
-    core["error_code"] = code
-    return status
+# A plain 0 or 4 as an argument would make numba compile the function once more for that number.
+_FIRST = np.int64(0)
+_IDLE = np.int64(IDLE)
 
 
 @kernel
@@ -104,17 +111,18 @@ def _asks_for(core: Records, opcode: int) -> bool:
 
 
 @kernel
-def _count_command(planned: Records, arg: Ints, counters: Ints) -> None:
+def _count_command(core: Records, planned: Records) -> None:
     """Count what a command did."""
     opcode = planned["opcode"]
+    counters = core["counters"]
     if opcode in (TILE, RAW):
         counters[COUNT_UNITS + COUNTS_PER_UNIT * planned["unit"] + 2] += 1
     elif opcode == PRODUCT:
-        columns = arg[4]
+        arg = planned["arg"]
         done = planned["mac_done"]
-        counters[COUNT_MAC_DONE] += columns * done
-        counters[COUNT_MAC_SKIPPED] += columns * (arg[1] * arg[2] - done)
-        counters[COUNT_MAC_ITEMS] += columns * planned["mac_items"]
+        counters[COUNT_MAC_DONE] += arg[4] * done
+        counters[COUNT_MAC_SKIPPED] += arg[4] * (arg[1] * arg[2] - done)
+        counters[COUNT_MAC_ITEMS] += arg[4] * planned["mac_items"]
     elif opcode > PRODUCT:
         kind = VECTOR_CLASS[opcode]
         counters[COUNT_ELEMENTS + kind] += planned["elements"]
@@ -132,53 +140,42 @@ def _note_order(core: Records, times: Ints, command: int, opcode: int) -> None:
 
 
 @kernel
-def _fill_slot(
-    params: Records, core: Records, number: int, slot: int, slots: Records, storage: Storage
-) -> None:
-    """Let a slot hold the tile that unit `number` has decoded; if the effects come later, they
-    do what is to be done in memory.
+def _take_effect(core: Records, planned: Records, command: int, slots: Records) -> int:
+    """Begin phase 1 of a command that is free: return RUNNING, or WANTS if its effects must be
+    done first, or why the step ends.
     """
-    unit = core["units"][number]
-    if core["fills"] == 1:
-        tile = (unit["pool"], unit["kept"], unit["size"], unit["version"])
-        fill_slot(slots, slot, params["slot_weights"], tile, storage)
-    else:
-        point_slot(slots[slot], unit["pool"], unit["size"], unit["version"])
-
-
-@kernel
-def _finish_command(
-    params: Records,
-    core: Records,
-    plan: Plan,
-    slots: Records,
-    storage: Storage,
-    times: Ints,
-    number: int,
-) -> int:
-    """Let the command of engine `number`, which is free now, take effect and give its signals."""
-    engine = core["engines"][number]
-    command = engine["running"]
-    planned = plan.commands[command]
     opcode = planned["opcode"]
-    decodes = opcode in (TILE, RAW, TABLE)
     if command == core["failed"]:
-        return _fail(core, command, BAD_OPERAND, 0)
+        return fail(core, command, BAD_OPERAND, 0)  # type: ignore[no-any-return]
     if command != core["answered"] and _asks_for(core, opcode):
         core["asked"] = command
         return WANTS
-    if decodes and core["units"][planned["unit"]]["status"] != 0:
-        return _fail(core, command, BAD_TILE, core["units"][planned["unit"]]["status"])
-    if opcode in (TILE, RAW):
-        _fill_slot(params, core, planned["unit"], plan.args[command, 0], slots, storage)
-    _note_order(core, times, command, opcode)
+    if opcode in (TILE, RAW, TABLE):
+        unit = core["units"][planned["unit"]]
+        if unit["status"] != 0:
+            return fail(core, command, BAD_TILE, unit["status"])  # type: ignore[no-any-return]
+        if opcode != TABLE and core["fills"] == 0:
+            slot = slots[planned["arg"][0]]
+            point_slot(slot, unit["pool"], unit["size"], unit["version"])
+    return RUNNING
+
+
+@kernel
+def _free_engine(
+    params: Records, core: Records, planned: Records, command: int, times: Ints
+) -> int:
+    """End phase 1 of a command: its signals, its counts; its engine is free. Return RUNNING, or
+    why the step ends.
+    """
+    _note_order(core, times, command, planned["opcode"])
     semaphore = _give(core, planned, params["semaphore_max"])
     if semaphore >= 0:
-        return _fail(core, command, SEMAPHORE_OVERFLOW, semaphore)
-    _count_command(planned, plan.args[command], core["counters"])
-    if decodes:
-        close_decoding(params, core, number, core["now"])
-        close_span(core, number, IDLE, core["now"])
+        return fail(core, command, SEMAPHORE_OVERFLOW, semaphore)  # type: ignore[no-any-return]
+    _count_command(core, planned)
+    if planned["opcode"] in (TILE, RAW, TABLE):
+        close_decoding(params, core, planned["engine"], core["now"])
+        close_span(core, planned["engine"], _IDLE, core["now"])
+    engine = core["engines"][planned["engine"]]
     engine["running"] = -1
     engine["free_at"] = FAR
     times[FREE, command] = core["now"]
@@ -189,8 +186,18 @@ def _finish_command(
 
 
 @kernel
+def _fill_slot(
+    params: Records, core: Records, planned: Records, slots: Records, storage: Storage
+) -> None:
+    """Write the tile that a unit has decoded into its slot."""
+    unit = core["units"][planned["unit"]]
+    tile = (unit["pool"], unit["kept"], unit["size"], unit["version"])
+    fill_slot(slots, planned["arg"][0], params["slot_weights"], tile, storage)
+
+
+@kernel
 def _finish_commands(
-    params: Records, core: Records, plan: Plan, slots: Records, storage: Storage, times: Ints
+    params: Records, core: Records, commands: Records, tables: Tables, storage: Storage, times: Ints
 ) -> int:
     """Phase 1: commands that are free now take effect and give their signals.
 
@@ -200,7 +207,13 @@ def _finish_commands(
     for number in range(2 * params["units"] + 3):
         engine = core["engines"][number]
         if engine["free_at"] <= core["now"]:
-            status = _finish_command(params, core, plan, slots, storage, times, number)
+            command = engine["running"]
+            planned = commands[command]
+            status = _take_effect(core, planned, command, tables.slots)
+            if status == RUNNING:
+                if core["fills"] == 1 and planned["opcode"] in (TILE, RAW):
+                    _fill_slot(params, core, planned, tables.slots, storage)
+                status = _free_engine(params, core, planned, command, times)
             if status != RUNNING:
                 return status  # type: ignore[no-any-return]
         earliest = min(earliest, engine["free_at"])
@@ -300,43 +313,15 @@ def _next_start(
 
 
 @kernel
-def _start_command(
-    params: Records,
-    core: Records,
-    plan: Plan,
-    tables: Tables,
-    storage: Storage,
-    scratch: Scratch,
-    command: int,
-) -> tuple[int, int]:
-    """Start `command` now; return (status, code)."""
-    planned = plan.commands[command]
-    opcode = planned["opcode"]
-    arg = plan.args[command]
-    if opcode == FETCH:
-        status, code = start_fetch(params, core, planned, arg, tables.tiles)
-        if status == DONE and planned["tile"] >= 0:
-            capture_tile(tables.tiles[planned["tile"]], storage)
-        return status, code
-    if opcode in (TILE, RAW, TABLE):
-        status, code = start_decode(params, core, planned, arg, tables.tiles)
-        number = planned["unit"]
-        if status == DONE and core["units"][number]["ready"] == 1:
-            deliver_words(params, core, plan.commands, plan.order, storage.schedule, number)
-        return status, code
-    if opcode in (LOAD, STORE, GATHER):
-        return start_dma_a(params, core, opcode, arg, storage.abuf, tables.rows)
-    if opcode == PRODUCT:
-        status, code, to_do = start_product(params, core, planned, arg, tables.slots)
-        if to_do == 2:
-            core["product"] = command
-        elif to_do == 1:
-            time_product(params, core, planned, arg, tables.slots, storage, scratch)
-        return status, code
-    if planned["fits"] == 0:
-        return BAD_OPERAND, 0
-    core["engines"][planned["engine"]]["free_at"] = core["now"] + planned["duration"]
-    return DONE, 0
+def _start_dma_a(
+    params: Records, core: Records, planned: Records, tables: Tables, storage: Storage
+) -> int:
+    return start_dma_a(params, core, planned, storage.abuf, tables.rows)  # type: ignore[no-any-return]
+
+
+@kernel
+def _capture(planned: Records, tables: Tables, storage: Storage) -> None:
+    capture_tile(tables.tiles[planned["tile"]], storage)
 
 
 @kernel
@@ -351,16 +336,44 @@ def _start_commands(
     number: int,
 ) -> int:
     """Phase 3: engine `number` has taken a command; start it and go on with the next engines."""
+    commands, order, tiles, slots = plan.commands, plan.order, tables.tiles, tables.slots
     units = params["units"]
     while number < 2 * units + 3:
         engine = core["engines"][number]
-        command = engine["running"]
-        status, code = _start_command(params, core, plan, tables, storage, scratch, command)
+        planned = commands[engine["running"]]
+        opcode = planned["opcode"]
+        status = DONE
+        if opcode == FETCH:
+            if not start_fetch(params, core, planned, tiles):
+                status = BAD_OPERAND
+            elif planned["tile"] >= 0 and tiles[planned["tile"]]["capture"] >= 0:
+                _capture(planned, tables, storage)
+        elif opcode in (TILE, RAW, TABLE):
+            if not start_decode(params, core, planned, tiles):
+                status = BAD_OPERAND
+            elif core["units"][planned["unit"]]["ready"] == 1:
+                unit = planned["unit"]
+                deliver_words(params, core, commands, order, storage.schedule, unit)
+        elif opcode in (LOAD, STORE, GATHER):
+            status = _start_dma_a(params, core, planned, tables, storage)
+        elif opcode == PRODUCT:
+            said = start_product(params, core, planned, slots)
+            if said == BAD:
+                status = BAD_OPERAND
+            elif said == TIME_NOW:
+                time_product(params, core, planned, slots, storage, scratch)
+            elif said == TIME_LATER:
+                core["product"] = engine["running"]
+        elif planned["fits"] == 0:
+            status = BAD_OPERAND
+        else:
+            engine["free_at"] = core["now"] + planned["duration"]
         if status != DONE:
-            return _fail(core, command, status, code)
+            core["error_command"] = engine["running"]
+            return status  # type: ignore[no-any-return]
         core["next_free"] = min(core["next_free"], engine["free_at"])
         _attribute(core, units, number, _running_class(units, number))
-        number = _next_start(params, core, plan.commands, plan.order, times, number + 1)
+        number = _next_start(params, core, commands, order, times, number + 1)
     return RUNNING
 
 
@@ -376,8 +389,7 @@ def _resume_starts(
     """Go on after phase 3 with what had to wait for the caller: prepared tiles, effects."""
     if core["product"] >= 0:
         planned = plan.commands[core["product"]]
-        arg = plan.args[core["product"]]
-        time_product(params, core, planned, arg, tables.slots, storage, scratch)
+        time_product(params, core, planned, tables.slots, storage, scratch)
         core["product"] = -1
     for number in range(params["units"]):
         unit = core["units"][number]
@@ -442,6 +454,7 @@ def run_step(
     """
     # Taken out of their groups once: each access to a group costs counts of references.
     commands, order, schedule, rows = plan.commands, plan.order, storage.schedule, tables.rows
+    room = WINDOW_BITS // params["port_bits"]
     status = DONE if commands.size == 0 else RUNNING
     while status == RUNNING:
         if core["now"] > max_cycles:
@@ -452,18 +465,18 @@ def run_step(
         else:
             number = take_arrival(params, core)
             while number != NOTHING:
-                if number >= 0:
-                    deliver_words(params, core, commands, order, schedule, number)
+                if number >= 0 and advance_decoder(core, number, schedule, room):
+                    close_tile(params, core, commands, order, schedule, number)
                 number = take_arrival(params, core)
             if core["next_free"] <= core["now"]:
-                status = _finish_commands(params, core, plan, tables.slots, storage, times)
+                status = _finish_commands(params, core, commands, tables, storage, times)
                 if status == WANTS:
                     return WANTS
                 if status == RUNNING and core["freed"] == commands.size:
                     status = DONE
             if status == RUNNING and core["recheck"] == core["now"]:
                 _dispatch(params, core, commands, times)
-                number = _next_start(params, core, commands, order, times, 0)
+                number = _next_start(params, core, commands, order, times, _FIRST)
                 if number < 2 * params["units"] + 3:
                     status = _start_commands(
                         params, core, plan, tables, storage, scratch, times, number

@@ -8,6 +8,10 @@ beat b fires,
 
 Per word it is enough to know how many beats it sets free (SETS) and which beat it needs (NEEDS:
 the word that set that beat free, counted back, and the beats after it in that word's run).
+
+A tile that must wait for its table does so after its header beat, which is alone in its word's run:
+the next beat needs 320 bits, and no such tile has fewer. From then to the next run `last_fire` is
+the last cycle of that hold, in which the decoder counts as busy.
 """
 
 from __future__ import annotations
@@ -100,6 +104,7 @@ def _time_deferred(core: Records, number: int, schedule: Schedule) -> None:
     """Time the beats set free by the words that were accepted before the command started."""
     unit, words = core["units"][number], core["words"]
     last_fire = unit["last_fire"]
+    hold = unit["hold"] if unit["beats"] == 0 else 0
     for word in range(unit["word"] - unit["deferred"], unit["word"]):
         place = (unit["accepted"] - unit["word"] + word) & (WINDOW - 1)
         accept = words[number, ACCEPT, place]
@@ -109,6 +114,10 @@ def _time_deferred(core: Records, number: int, schedule: Schedule) -> None:
             last_fire = max(last_fire, accept) + beats
         words[number, FIRE, place] = last_fire
         words[number, RUN, place] = 2 * beats + alone
+        if hold > 0 and beats > 0:
+            unit["header_fire"] = last_fire
+            last_fire += hold
+            hold = 0
         unit["beats"] += beats
         unit["extra"] += alone
     unit["deferred"] = 0
@@ -133,6 +142,7 @@ def advance_decoder(core: Records, number: int, schedule: Schedule, room: int) -
         _time_deferred(core, number, schedule)
     last = unit["last_accept"]
     last_fire = unit["last_fire"]
+    hold = unit["hold"] if unit["beats"] == 0 else 0
     first = unit["word"]
     count = min(unit["visible"], unit["words"] - first)
     base = unit["schedule"] + first
@@ -153,6 +163,10 @@ def advance_decoder(core: Records, number: int, schedule: Schedule, room: int) -
         words[number, ACCEPT, place] = last
         words[number, FIRE, place] = last_fire
         words[number, RUN, place] = 2 * beats + alone
+        if hold > 0 and beats > 0:
+            unit["header_fire"] = last_fire
+            last_fire += hold
+            hold = 0
         sum_beats += beats
         sum_alone += alone
     unit["accepted"] = accepted + count

@@ -4,6 +4,8 @@ docs/timing_model.md).
 
 from __future__ import annotations
 
+import numpy as np
+
 from azsim_kernels._jit import kernel
 from azsim_kernels.machine_types import (
     ACCEPT,
@@ -20,7 +22,8 @@ from azsim_kernels.machine_types import (
 )
 from azsim_kernels.memory_simple import pop_completion, put_request
 
-TICKET_A = 1 << 40  # DMA-A's bursts need no names: the command counts them
+TICKET_A = np.int64(1 << 40)  # DMA-A's bursts need no names: the command counts them
+_MEMORY = np.int64(0)  # bus number
 NOTHING = -1  # no burst is visible any more
 NO_WORDS = -2  # a burst is, but it brings no words to a decoder
 
@@ -48,7 +51,7 @@ def issue_dma_a(params: Records, core: Records, rows: Ints) -> None:
     if dma["in_flight"] < params["dma_a_outstanding"]:
         to = min(dma["end"], dma["border"])
         moved = _moved_bytes(dma["at"], to, params["access_bytes"])
-        put_request(core, 0, moved, TICKET_A)
+        put_request(core, _MEMORY, moved, TICKET_A)
         core["counters"][COUNT_A_REQUESTS] += 1
         core["counters"][COUNT_A_WRITE if dma["writes"] == 1 else COUNT_A_READ] += moved
         core["last_event"] = core["now"]

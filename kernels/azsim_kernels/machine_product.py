@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from azsim_kernels._jit import kernel
 from azsim_kernels.isa import (
-    BAD_OPERAND,
-    DONE,
     SKIP_ACTIVATION,
     SKIP_BOTH,
     SKIP_NONE,
@@ -14,12 +12,15 @@ from azsim_kernels.isa import (
 from azsim_kernels.lanes import mark_other, tile_cycles
 from azsim_kernels.machine_start import inside
 from azsim_kernels.machine_tiles import slot_place
-from azsim_kernels.machine_types import Ints, Records, Scratch, Storage
+from azsim_kernels.machine_types import Records, Scratch, Storage
+
+ENDS, BAD, TIME_NOW, TIME_LATER = range(4)  # what `start_product` says
 
 
 @kernel
-def _product_fits(params: Records, arg: Ints) -> bool:
+def _product_fits(params: Records, planned: Records) -> bool:
     """Check the operands of a PRODUCT."""
+    arg = planned["arg"]
     rows, columns, m = arg[1], arg[2], arg[4]
     if min(rows, columns, m) < 1 or arg[9] < 1 or arg[9] > 8:
         return False
@@ -41,35 +42,32 @@ def _product_fits(params: Records, arg: Ints) -> bool:
 
 
 @kernel
-def _product_skip(params: Records, arg: Ints) -> int:
+def _product_skip(params: Records, planned: Records) -> int:
     """Return what a PRODUCT skips: several activation columns count as dense."""
     skip = params["skip"]
-    if arg[4] > 1 and skip >= SKIP_ACTIVATION:
+    if planned["arg"][4] > 1 and skip >= SKIP_ACTIVATION:
         return SKIP_WEIGHT if skip == SKIP_BOTH else SKIP_NONE
     return skip  # type: ignore[no-any-return]
 
 
 @kernel
-def end_product(params: Records, core: Records, planned: Records, columns: int) -> None:
-    """Let the MAC array be free when the cycles of `columns` activation columns have passed."""
-    cycles = columns * planned["mac_duration"] + params["fill_cycles"]
+def _end_product(params: Records, core: Records, planned: Records) -> None:
+    """Let the MAC array be free when the cycles of all activation columns have passed."""
+    cycles = planned["arg"][4] * planned["mac_duration"] + params["fill_cycles"]
     free = core["now"] + max(1, cycles)
     core["engines"][planned["engine"]]["free_at"] = free
     core["next_free"] = min(core["next_free"], free)
 
 
 @kernel
-def start_product(
-    params: Records, core: Records, planned: Records, arg: Ints, slots: Records
-) -> tuple[int, int, int]:
-    """Start a PRODUCT; return (status, code, what to do about its time).
-
-    To do: 0 nothing, its end is known; 1 `time_product`; 2 the same, but only after all effects
-    so far.
+def start_product(params: Records, core: Records, planned: Records, slots: Records) -> int:
+    """Start a PRODUCT; return ENDS if its end is known now, TIME_NOW or TIME_LATER if
+    `time_product` must follow, at once or after all effects so far, BAD if an operand is bad.
     """
-    if not _product_fits(params, arg):
-        return BAD_OPERAND, 0, 0
-    skip = _product_skip(params, arg)
+    if not _product_fits(params, planned):
+        return BAD
+    arg = planned["arg"]
+    skip = _product_skip(params, planned)
     slot = slots[arg[0]]
     uses_weights = skip in (SKIP_WEIGHT, SKIP_BOTH)
     version = slot["version"] if uses_weights else 0
@@ -80,12 +78,13 @@ def start_product(
         core["uncovered"] = 1
         late = late or core["fills"] == 0
     if core["known"] == 0:
-        known = covered and skip < SKIP_ACTIVATION and planned["mac_version"] == version
-        planned["mac_version"] = version if covered and skip < SKIP_ACTIVATION else -1
+        lasting = covered and skip < SKIP_ACTIVATION
+        known = lasting and planned["mac_version"] == version
+        planned["mac_version"] = version if lasting else -1
         if not known:
-            return DONE, 0, 2 if late else 1
-    end_product(params, core, planned, arg[4])
-    return DONE, 0, 0
+            return TIME_LATER if late else TIME_NOW
+    _end_product(params, core, planned)
+    return ENDS
 
 
 @kernel
@@ -93,7 +92,6 @@ def time_product(
     params: Records,
     core: Records,
     planned: Records,
-    arg: Ints,
     slots: Records,
     storage: Storage,
     scratch: Scratch,
@@ -101,7 +99,8 @@ def time_product(
     """Set the duration (without the fill), products and items of one activation column of a
     PRODUCT, and its end.
     """
-    skip = _product_skip(params, arg)
+    arg = planned["arg"]
+    skip = _product_skip(params, planned)
     rows, columns = arg[1], arg[2]
     first = -1
     if skip in (SKIP_WEIGHT, SKIP_BOTH):
@@ -129,4 +128,4 @@ def time_product(
     planned["mac_duration"] = cycles
     planned["mac_done"] = done
     planned["mac_items"] = items
-    end_product(params, core, planned, arg[4])
+    _end_product(params, core, planned)

@@ -35,6 +35,8 @@ def close_decoding(params: Records, core: Records, number: int, end: int) -> Non
     if unit["run_words"] > 0:  # complete: the pipeline drains
         drained = max(0, end - unit["last_fire"] - 1)
         busy += min(params["decoder_pipeline_cycles"], drained)
+    if unit["hold"] > 0 and unit["header_fire"] >= unit["start"]:
+        busy += min(unit["hold"], max(0, end - unit["header_fire"] - 1))
     core["stalls"][number, BUSY] += busy
     core["stalls"][number, STARVED] += end - unit["start"] - busy
 

@@ -28,19 +28,35 @@ def inside(address: int, size: int, end: int) -> bool:
 def deliver_words(
     params: Records, core: Records, commands: Records, order: Ints, schedule: Schedule, number: int
 ) -> None:
-    """Advance the decoder of unit `number` as far as its words and commands allow; the end of its
-    command becomes known with its last beat.
+    """Advance the decoder of unit `number` as far as its words and commands allow."""
+    if advance_decoder(core, number, schedule, WINDOW_BITS // params["port_bits"]):
+        close_tile(params, core, commands, order, schedule, number)
+
+
+@kernel
+def close_tile(
+    params: Records, core: Records, commands: Records, order: Ints, schedule: Schedule, number: int
+) -> None:
+    """Note the end of the DECODE command whose last beat has been timed, and let the window take
+    the words of the next tile.
     """
-    room = WINDOW_BITS // params["port_bits"]
-    while advance_decoder(core, number, schedule, room):
-        unit = core["units"][number]
-        end_tile(unit)
-        free = unit["last_fire"] + 1 + params["decoder_pipeline_cycles"]
-        core["engines"][params["units"] + 1 + number]["free_at"] = free
-        core["next_free"] = min(core["next_free"], free)
-        if unit["tile"] < unit["known"]:
-            fetch = order[core["engines"][number]["first"] + unit["tile"]]
-            unit["words"] = commands[fetch]["words"]
+    unit = core["units"][number]
+    end_tile(unit)
+    free = unit["last_fire"] + 1 + params["decoder_pipeline_cycles"]
+    core["engines"][params["units"] + 1 + number]["free_at"] = free
+    core["next_free"] = min(core["next_free"], free)
+    if unit["tile"] < unit["known"]:
+        fetch = order[core["engines"][number]["first"] + unit["tile"]]
+        unit["words"] = commands[fetch]["words"]
+        advance_decoder(core, number, schedule, WINDOW_BITS // params["port_bits"])
+
+
+@kernel
+def fail(core: Records, command: int, status: int, code: int) -> int:
+    """Note which command ends the step, and why; return `status`."""
+    core["error_command"] = command
+    core["error_code"] = code
+    return status
 
 
 @kernel
@@ -59,15 +75,14 @@ def _ready_tile(core: Records, planned: Records, tiles: Records) -> None:
 
 
 @kernel
-def start_fetch(
-    params: Records, core: Records, planned: Records, arg: Ints, tiles: Records
-) -> tuple[int, int]:
-    """FETCH; return (status, code)."""
+def start_fetch(params: Records, core: Records, planned: Records, tiles: Records) -> bool:
+    """Start a FETCH; return whether its operands are good."""
+    arg = planned["arg"]
     address, size, source = arg[0], arg[1], arg[2]
     if size <= 0 or size % 8 != 0 or source < 0 or source > 1:
-        return BAD_OPERAND, 0
+        return False
     if not inside(address, size, params["store_size"] if source == 1 else params["dram_size"]):
-        return BAD_OPERAND, 0
+        return False
     channel = core["channels"][planned["unit"]]
     channel["begin"] = address
     channel["at"] = address
@@ -81,22 +96,21 @@ def start_fetch(
         if unit["running"] == unit["known"]:  # its DECODE command has started already
             _ready_tile(core, planned, tiles)
     unit["known"] += 1
-    return DONE, 0
+    return True
 
 
 @kernel
-def start_decode(
-    params: Records, core: Records, planned: Records, arg: Ints, tiles: Records
-) -> tuple[int, int]:
-    """TILE, RAW, TABLE; return (status, code)."""
+def start_decode(params: Records, core: Records, planned: Records, tiles: Records) -> bool:
+    """Start a TILE, RAW or TABLE; return whether its operands are good."""
+    slot, groups = planned["arg"][0], planned["arg"][1]
     if planned["opcode"] == TABLE:
-        if arg[0] < 0 or arg[0] >= SLOTS:
-            return BAD_OPERAND, 0
+        if slot < 0 or slot >= SLOTS:
+            return False
     else:
-        if arg[0] < 0 or arg[0] >= params["tile_slots"]:
-            return BAD_OPERAND, 0
-        if arg[1] < 1 or arg[1] > params["slot_weights"] // GROUP_WEIGHTS:
-            return BAD_OPERAND, 0
+        if slot < 0 or slot >= params["tile_slots"]:
+            return False
+        if groups < 1 or groups > params["slot_weights"] // GROUP_WEIGHTS:
+            return False
     unit = core["units"][planned["unit"]]
     unit["running"] += 1
     unit["start"] = core["now"]
@@ -106,60 +120,65 @@ def start_decode(
     unit["run_words"] = 0
     if unit["running"] < unit["known"]:
         _ready_tile(core, planned, tiles)
-    return DONE, 0
+    return True
 
 
 @kernel
 def start_dma_a(
-    params: Records, core: Records, opcode: int, arg: Ints, abuf: NDArray[np.uint8], rows: Ints
-) -> tuple[int, int]:
-    """LOAD and STORE: one row, the whole range; GATHER: a row per index."""
+    params: Records, core: Records, planned: Records, abuf: NDArray[np.uint8], rows: Ints
+) -> int:
+    """Start a LOAD or STORE (one row, the whole range) or a GATHER (a row per index); return DONE,
+    or why it failed: then the error's code is noted.
+    """
+    arg = planned["arg"]
     dma = core["dma_a"][0]
-    if opcode == GATHER:
-        status, code = _read_indices(arg, rows, abuf, params["dram_size"])
+    if planned["opcode"] == GATHER:
+        status = _read_indices(core, planned, rows, abuf, params["dram_size"])
         if status != DONE:
-            return status, code
+            return status  # type: ignore[no-any-return]
         dma["rows"] = arg[4]
     else:
         in_dram = inside(arg[0], arg[2], params["dram_size"])
         if not in_dram or not inside(arg[1], arg[2], params["abuf_size"]):
-            return BAD_OPERAND, 0
+            return BAD_OPERAND
         rows[0] = 0
         dma["rows"] = 1
     dma["table"] = arg[0]
     dma["row_bytes"] = arg[2]
-    dma["writes"] = 1 if opcode == STORE else 0
+    dma["writes"] = 1 if planned["opcode"] == STORE else 0
     dma["row"] = 0
     dma["at"] = 0
     dma["end"] = 0
     next_row(dma, rows, params["dma_a_burst_bytes"])
     if dma["at"] == dma["end"]:
         core["engines"][params["units"]]["free_at"] = core["now"] + 1
-    return DONE, 0
+    return DONE
 
 
 @kernel
 def _read_indices(
-    arg: Ints, rows: Ints, abuf: NDArray[np.uint8], dram_size: int
-) -> tuple[int, int]:
-    """Check a GATHER and read its row numbers to `rows`."""
+    core: Records, planned: Records, rows: Ints, abuf: NDArray[np.uint8], dram_size: int
+) -> int:
+    """Check a GATHER and read its row numbers to `rows`; return DONE or why it failed."""
+    arg = planned["arg"]
     row_bytes, index_address, count, table_rows = arg[2], arg[3], arg[4], arg[5]
     if min(row_bytes, count, table_rows) < 0 or index_address % 4 != 0:
-        return BAD_OPERAND, 0
+        return BAD_OPERAND
     if row_bytes > 0:
         if table_rows > dram_size // row_bytes or count > abuf.size // row_bytes:
-            return BAD_OPERAND, 0
+            return BAD_OPERAND
     if not inside(arg[0], table_rows * row_bytes, dram_size):
-        return BAD_OPERAND, 0
+        return BAD_OPERAND
     if not inside(arg[1], count * row_bytes, abuf.size) or count > abuf.size // 4:
-        return BAD_OPERAND, 0
+        return BAD_OPERAND
     if not inside(index_address, 4 * count, abuf.size):
-        return BAD_OPERAND, 0
+        return BAD_OPERAND
     for i in range(count):
         row = 0
         for byte in range(4):
             row |= np.int64(abuf[index_address + 4 * i + byte]) << (8 * byte)
         if row >= table_rows:  # a negative index is above 2^31 here
-            return BAD_INDEX, i
+            core["error_code"] = i
+            return BAD_INDEX
         rows[i] = row
-    return DONE, 0
+    return DONE

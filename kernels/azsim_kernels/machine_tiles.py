@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
+from azsim_kernels.isa import TABLE
 from azsim_kernels.lanes import mark_other
 from azsim_kernels.machine_types import Ints, Records, Storage
 
@@ -34,13 +35,23 @@ def capture_tile(tile: Records, storage: Storage) -> None:
 
 @kernel
 def show_tile(tile: Records, unit: Records) -> None:
-    """Put into `unit` where schedule and weights of a prepared tile are."""
+    """Put into `unit` where schedule and weights of a prepared tile are, and whether its beats must
+    wait for a table; called for each tile of the unit in its turn.
+    """
     unit["schedule"] = tile["schedule"]
     unit["pool"] = tile["pool"] if tile["pool"] >= 0 else unit["staging"]
     unit["kept"] = 1 if tile["pool"] >= 0 else 0
     unit["size"] = tile["size"]
     unit["status"] = tile["status"]
     unit["version"] = tile["version"]
+    unit["hold"] = 0
+    slot = tile["table_slot"]
+    if tile["opcode"] == TABLE:
+        if unit["loaded"] == slot:
+            unit["loaded"] = 0  # the registers hold what the slot has lost
+    elif slot > 0 and unit["loaded"] != slot:
+        unit["loaded"] = slot
+        unit["hold"] = tile["hold"]
 
 
 @kernel

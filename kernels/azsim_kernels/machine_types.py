@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels import isa
+from azsim_kernels.tile_format import SLOTS
 
 FAR = 1 << 62
 
 # Classes of an engine besides the stall classes of `isa`, resolved when the span is closed.
-DECODING = 5  # a DECODE command runs: its beats and words say which cycles are busy
-FETCHING = 6  # a FETCH runs: busy, blocked or waiting by its bursts and credits
+# (Typed, as numba compiles a function anew for each plain number that is passed to it.)
+DECODING = np.int64(5)  # a DECODE command runs: its beats and words say which cycles are busy
+FETCHING = np.int64(6)  # a FETCH runs: busy, blocked or waiting by its bursts and credits
 
 Records = NDArray[Any]  # structured arrays and their records
 Ints = NDArray[np.int64]
@@ -66,6 +68,7 @@ PLANNED = _record(
     wait_count=isa.MAX_WAITS,
     signal=isa.MAX_SIGNALS,
     signal_count=isa.MAX_SIGNALS,
+    arg=isa.N_ARGS,
 )
 
 # A compressed tile as one FETCH moves it and one DECODE expands it.
@@ -83,6 +86,9 @@ TILE = _record(
     "valid",  # weights and schedule are those of the bytes in memory
     "status",
     "version",
+    "table_slot",  # 1 + the table slot that it uses, or that the command of a TABLE names; else 0
+    "hold",  # cycles in which no beat fires while that slot's content goes to the registers
+    tables=SLOTS,  # per table slot the tile number of its TABLE record, or a number below 0
 )
 
 CLOCK = _record(
@@ -161,6 +167,9 @@ UNIT = _record(
     "size",  # weights
     "status",
     "version",
+    "loaded",  # 1 + the table slot whose content is in the registers, 0: none
+    "hold",  # of the running tile, as in TILE
+    "header_fire",  # its first beat, if it has a hold
     "staging",  # place in the pool of tiles that are not kept
 )
 
@@ -236,7 +245,7 @@ class Plan(NamedTuple):
     """A program, made ready: constant during a step except what PLANNED remembers."""
 
     commands: Records  # PLANNED (n,)
-    args: Ints  # (n, 16)
+    args: Ints  # (n, 16): the operands once more, for kernels that take them as an array
     order: Ints  # (n,) command numbers by engine, then in program order
 
 

@@ -60,8 +60,7 @@ def new_storage(
     try:
         pool = np.empty(weights, np.int8)
         pool[:buffers] = 0
-        mask = np.empty(weights // 64 if looks else 0, np.uint64)
-        mask[: buffers // 64] = 0
+        mask = np.zeros(weights // 64 + 1 if looks else 0, np.uint64)
         captured = np.empty(layout.captured_bytes, np.uint8)
         schedule = np.empty((layout.schedule_words, 2), np.int32)
     except MemoryError as error:
@@ -74,7 +73,7 @@ def new_storage(
 def new_scratch(params: isa.MachineParams) -> Scratch:
     """Return the working space of the MAC array's time."""
     return Scratch(
-        activations=np.zeros(params.slot_weights // 64 + 1, np.uint64),
+        activations=np.zeros(params.slot_weights // 64 + 2, np.uint64),
         lanes=np.zeros((2, params.lanes), np.int64),
         queue=np.zeros(params.lane_queue, np.int64),
     )

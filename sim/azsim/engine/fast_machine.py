@@ -85,12 +85,12 @@ class FastMachine:
         self.params = params
         self._packed = pack_params(params, (dram.size, store.size, abuf.size))
         self._plan = build_plan(params, commands, abuf.size)
-        layout = lay_out_tiles(params, self._plan, (dram.size, store.size), keep_bytes)
+        layout = lay_out_tiles(params, self._plan, (dram, store), keep_bytes)
         self._core = np.zeros(1, CORE)
         self._tables = new_tables(params, layout, abuf.size)
         self._storage = new_storage(params, layout, dram, store, abuf)
         self._scratch = new_scratch(params)
-        self._tile_decoder = TileDecoder(self._storage, params.port_bits)
+        self._tile_decoder = TileDecoder(self._storage, self._tables.tiles, params)
         self._semaphores = np.stack([initial, kinds])
         self.accumulators = np.zeros((params.lanes, params.accumulators_per_lane), np.int32)
         self._results_slots = self._tables.slots.copy()  # as the results so far see the slots
@@ -130,8 +130,10 @@ class FastMachine:
         hit &= (tiles["address"] < address + size) & (address < tiles["address"] + tiles["bytes"])
         if not hit.any():
             return
+        records = np.flatnonzero(hit & (tiles["opcode"] == isa.TABLE))
+        hit |= np.isin(tiles["tables"], records).any(axis=1)
         tiles["valid"][hit] = 0
-        gone = np.unique(tiles["pool"][hit])
+        gone = np.unique(tiles["pool"][hit & (tiles["size"] > 0)])
         for number, slot in enumerate(self._results_slots):
             if slot["size"] > 0 and slot["pool"] in gone:
                 own_slot(self._results_slots, number, self.params.slot_weights, self._storage)

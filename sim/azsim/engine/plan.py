@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from azsim.engine.plan_tables import (
+    NO_RECORD,
+    TILE_KEY,
+    merged_records,
+    record_in_use,
+    records_in_slots,
+    uses_captured,
+)
 from azsim.errors import SimulationError
 from azsim_kernels import isa
 from azsim_kernels.machine_types import PLANNED, TILE, Plan
-from azsim_kernels.tile_format import GROUP_WEIGHTS
+from azsim_kernels.tile_format import GROUP_WEIGHTS, SLOTS
 from azsim_kernels.vector_cost import vector_cost
 
+Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -81,6 +90,7 @@ def build_plan(params: isa.MachineParams, commands: npt.NDArray[Any], abuf_bytes
     args = np.ascontiguousarray(commands["arg"], np.int64)
     port_bytes = params.port_bits // 8
     planned["words"] = np.where(planned["opcode"] == isa.FETCH, -(-args[:, 1] // port_bytes), 0)
+    planned["arg"] = args
     _cost_vectors(params, planned, args, abuf_bytes)
     order = np.argsort(planned["engine"], kind="stable").astype(np.int64)
     return Plan(planned, args, order)
@@ -115,14 +125,14 @@ def _merge_waits(planned: npt.NDArray[Any]) -> None:
 
 
 def lay_out_tiles(
-    params: isa.MachineParams, plan: Plan, sizes: tuple[int, int], keep_bytes: int
+    params: isa.MachineParams, plan: Plan, memories: tuple[Bytes, Bytes], keep_bytes: int
 ) -> TileLayout:
     """Pair each FETCH with its DECODE command, note the tile in the plan and give it its places.
 
-    sizes       bytes of DRAM and of the weight store
+    memories    DRAM and weight store, whose tiles say which table they use
     keep_bytes  most bytes of decoded weights to keep between steps
     """
-    pairs = _valid_pairs(params, plan, sizes)
+    pairs = _valid_pairs(params, plan, (memories[0].size, memories[1].size))
     fetches, decodes = pairs[:, 0], pairs[:, 1]
     found = np.zeros(len(pairs), TILE)
     found["address"], found["bytes"], found["source"] = plan.args[fetches, :3].T
@@ -133,11 +143,18 @@ def lay_out_tiles(
     written = _written_by_stores(plan, found)
     # A tile that a STORE of the program may change stays with its own FETCH; others are shared.
     found["capture"] = np.where(written, fetches, -1)
-    key = ["source", "address", "bytes", "opcode", "groups", "index", "capture"]
-    tiles, row = np.unique(found[key], return_inverse=True)
+    found["table_slot"] = np.where(is_table, plan.args[decodes, 0] + 1, 0)
+    found["tables"] = NO_RECORD
+    if params.decoder_profile == isa.DECODER_ANS:
+        found["tables"] = records_in_slots(found, plan.commands["unit"][decodes])
+    keys = np.stack([found[name] for name in TILE_KEY] + [record_in_use(found, memories)], axis=1)
+    _, first, row = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    row = row.reshape(-1)
     plan.commands["tile"][fetches] = row
     plan.commands["tile"][decodes] = row
-    return _give_places(params, tiles, keep_bytes)
+    varying = uses_captured(found, row, len(first))
+    tables = merged_records(found, row, len(first))
+    return _give_places(params, found[first], tables, varying, keep_bytes)
 
 
 def _valid_pairs(params: isa.MachineParams, plan: Plan, sizes: tuple[int, int]) -> Ints:
@@ -155,9 +172,13 @@ def _valid_pairs(params: isa.MachineParams, plan: Plan, sizes: tuple[int, int]) 
     end = np.where(source == 1, sizes[1], sizes[0])
     fits = (size > 0) & (size % 8 == 0) & (source >= 0) & (source <= 1)
     fits &= (address >= 0) & (address <= end) & (size <= end - address)
-    groups = plan.args[found[:, 1], 1]
+    slot, groups = plan.args[found[:, 1], :2].T
     is_table = plan.commands["opcode"][found[:, 1]] == isa.TABLE
-    fits &= is_table | ((groups >= 1) & (groups <= params.slot_weights // GROUP_WEIGHTS))
+    fits &= np.where(
+        is_table,
+        (slot >= 0) & (slot < SLOTS),
+        (groups >= 1) & (groups <= params.slot_weights // GROUP_WEIGHTS),
+    )
     return found[fits]
 
 
@@ -172,17 +193,25 @@ def _written_by_stores(plan: Plan, tiles: npt.NDArray[Any]) -> Bools:
     return written
 
 
-def _give_places(params: isa.MachineParams, found: npt.NDArray[Any], keep_bytes: int) -> TileLayout:
+def _give_places(
+    params: isa.MachineParams,
+    found: npt.NDArray[Any],
+    tables: Ints,
+    varying: Bools,
+    keep_bytes: int,
+) -> TileLayout:
+    """Return the layout of distinct tiles with their `tables`; the varying ones are not kept."""
     tiles = np.zeros(len(found), TILE)
-    for name in ("source", "address", "bytes", "opcode", "groups", "index"):
+    for name in ("source", "address", "bytes", "opcode", "groups", "index", "table_slot"):
         tiles[name] = found[name]
+    tiles["tables"] = tables
     tiles["size"] = tiles["groups"] * GROUP_WEIGHTS
     captured = found["capture"] >= 0
     capture, captured_bytes = _places(np.where(captured, tiles["bytes"], 0))
     tiles["capture"] = np.where(captured, capture, -1)
     weights = np.where(captured, 0, tiles["size"])
     pool, _ = _places(weights)
-    kept = ~captured & (pool + weights <= keep_bytes)
+    kept = ~captured & ~varying & (pool + weights <= keep_bytes)
     first = (params.tile_slots + params.units) * params.slot_weights
     tiles["pool"] = np.where(kept, first + pool, -1)
     schedule, schedule_words = _places(-(-tiles["bytes"] * 8 // params.port_bits))
