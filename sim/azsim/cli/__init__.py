@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn
 
 from azsim.errors import AzsimError
 
@@ -40,10 +40,10 @@ def run_command_line(arguments: list[str]) -> int:
         _fail("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # `azsim disasm ... | head`: the reader has seen enough
-        _drop(sys.stdout)
+        drop_output()
         return DONE
     except OSError as error:
-        _drop(sys.stdout)
+        drop_output()
         where = "output" if error.filename is None else error.filename
         return _fail(f"{where}: {error.strerror or error}")
     except MemoryError:
@@ -99,11 +99,11 @@ def _prepare_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _drop(stream: TextIO) -> None:
-    """Send what is still in the buffer of `stream` nowhere, so that Python's exit stays quiet."""
+def drop_output() -> None:
+    """Send what is left for standard output nowhere, so that Python's exit stays quiet too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, stream.fileno())
+        os.dup2(nowhere, sys.stdout.fileno())
     except (OSError, ValueError):
         return  # no stream of the system, such as one that a test has put there
     finally:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from azsim.cli.screen import screen
 from azsim.codec import (
     StreamInfo,
     TableInfo,
@@ -78,10 +78,11 @@ def compress(
     )
     save_stream(stream, output)
     size = stream.words.size * 8
-    Console(highlight=False, soft_wrap=True).print(
+    screen().print(
         f"{output}: {matrix.shape[0]} x {matrix.shape[1]} weights in {stream.tile_count} tiles, "
         f"{size} bytes, {8 * size / matrix.size:.3f} bits per weight",
         markup=False,
+        soft_wrap=True,
     )
 
 
@@ -92,8 +93,8 @@ def decompress(
     """Decode a weight stream to an int8 matrix."""
     matrix = decode_tensor(load_stream(stream))
     save_npy(output, matrix)
-    Console(highlight=False, soft_wrap=True).print(
-        f"{output}: {matrix.shape[0]} x {matrix.shape[1]} weights", markup=False
+    screen().print(
+        f"{output}: {matrix.shape[0]} x {matrix.shape[1]} weights", markup=False, soft_wrap=True
     )
 
 
@@ -102,7 +103,7 @@ def inspect(
 ) -> None:
     """Show what a weight stream consists of and how fast a decoder reads it."""
     info = inspect_stream(load_stream(stream))
-    Console(highlight=False).print(stream_table(info, str(stream)))
+    screen().print(stream_table(info, str(stream)))
 
 
 def stream_table(info: StreamInfo, title: str) -> Table:

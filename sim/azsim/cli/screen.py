@@ -7,16 +7,28 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
+from azsim.cli import drop_output
+
 PLAIN_COLUMNS = 100
 
 
+class _Screen(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Tell the caller; Rich itself would exit with code 1."""
+        raise BrokenPipeError
+
+
 def screen() -> Console:
-    """The console for results on standard output; $COLUMNS, if set, decides its width."""
-    console = Console(highlight=False)
+    """The console for results on standard output; $COLUMNS, if set, decides its width.
+
+    Raises BrokenPipeError when the reader has gone.
+    """
+    console = _Screen(highlight=False)
     if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = PLAIN_COLUMNS
     return console
@@ -38,4 +50,4 @@ def reader_may_leave() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open to the end
+        drop_output()
