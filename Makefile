@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench rtl
+.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench rtl rtl-volume rtl-synth rtl-formal
 
 export PYTHON
 PY := .venv/bin/python
@@ -50,3 +50,15 @@ bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
 
 rtl: .venv/.setup-test ## the RTL against the clocked model (tests/rtl)
 	$(PY) -m pytest -q tests/rtl
+
+rtl-volume: .venv/.setup-test ## millions of cycles of the RTL through Verilator (CYCLES=2000000)
+	@tools/setup.sh verilator
+	$(PY) -m azsim.rtl_check.volume --cycles $(or $(CYCLES),2000000)
+
+rtl-synth: .venv/.setup-test ## size of the decoder in generic gates (yosys)
+	@tools/setup.sh yosys
+	$(PY) tools/rtl_synth.py
+
+rtl-formal: .venv/.setup-test ## prove the decoder's handshake properties (yosys, z3)
+	@tools/setup.sh yosys
+	$(PY) tools/rtl_formal.py

@@ -27,14 +27,20 @@ class Proof:
     depth: int
 
 
-PROOFS = (
-    Proof("sequencer, 64-bit port: window, bits, tiles", "azsim_decoder_sequencer", (("PortBits", 64),), 3),
-    Proof("sequencer, 128-bit port: window, bits, tiles", "azsim_decoder_sequencer", (("PortBits", 128),), 3),
-    Proof("output held, bitmap, 64-bit port", "azsim_decoder_hold", (("PortBits", 64), ("Profile", 0)), 2),
-    Proof("output held, bitmap, 128-bit port", "azsim_decoder_hold", (("PortBits", 128), ("Profile", 0)), 2),
-    Proof("output held, ans, 64-bit port", "azsim_decoder_hold", (("PortBits", 64), ("Profile", 1)), 2),
-    Proof("output held, ans, 128-bit port", "azsim_decoder_hold", (("PortBits", 128), ("Profile", 1)), 2),
-)  # fmt: skip
+def _proofs() -> tuple[Proof, ...]:
+    proofs = [
+        Proof(f"{width}-bit port: window, bits, tiles", SEQUENCER, (("PortBits", width),), 3)
+        for width in (64, 128)
+    ]
+    for profile, name in enumerate(("bitmap", "ans")):
+        for width in (64, 128):
+            parameters = (("PortBits", width), ("Profile", profile))
+            proofs.append(Proof(f"{name}, {width}-bit port: output held", HOLD, parameters, 2))
+    return tuple(proofs)
+
+
+SEQUENCER, HOLD = "azsim_decoder_sequencer", "azsim_decoder_hold"
+PROOFS = _proofs()
 SECONDS = 600
 
 
@@ -42,7 +48,7 @@ def formula(proof: Proof, decoder: Path, folder: Path) -> Path:
     """Write the SMT-LIB formula of a proof; return its path."""
     listed = (decoder / "azsim_decoder.f").read_text(encoding="utf-8").split()
     # -formal turns on what stands under FORMAL: only that of the module to be proved.
-    formal = "-formal" if proof.top == "azsim_decoder_sequencer" else ""
+    formal = "-formal" if proof.top == SEQUENCER else ""
     sources = " ".join(str(decoder / name) for name in listed)
     path = folder / f"{proof.top}.smt2"
     sets = "".join(f"chparam -set {name} {value} {proof.top}; " for name, value in proof.parameters)
@@ -61,9 +67,10 @@ def holds(path: Path, depth: int, induction: bool) -> bool:
     command = ["yosys-smtbmc", "-s", "z3", "--noprogress", "-t", str(depth)]
     command += ["-i"] if induction else []
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command.append(str(path))
     done = subprocess.run(
-        [*command, str(path)], capture_output=True, text=True, env=environment, timeout=SECONDS, check=False
-    )  # fmt: skip
+        command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=False
+    )
     if "Status: PASSED" in done.stdout and done.returncode == 0:
         return True
     print(done.stdout[-2000:] + done.stderr[-2000:])

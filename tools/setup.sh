@@ -72,6 +72,12 @@ system_packages_for_rtl() {
     [ ${#missing[@]} -eq 0 ] || need_system "${missing[@]}"
 }
 
+# Tools of single targets: rtl-volume, rtl-synth, rtl-formal.
+case $purpose in
+    verilator) command -v verilator >/dev/null && command -v g++ >/dev/null || need_system verilator g++; exit ;;
+    yosys) command -v yosys >/dev/null || need_system yosys; exit ;;
+esac
+
 case $purpose in
     demo) extras="" ;;
     test) extras="test,bench" ;;

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from random import Random
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,11 +19,19 @@ from typer.testing import CliRunner
 from azsim.cli import rtl_commands
 from azsim.codec import encode_tensor, save_npy, save_stream
 from azsim.errors import AzsimError, ConfigError, StreamError
-from azsim.rtl_check.cases import Case
+from azsim.program import Program
+from azsim.program.types import TILE_DTYPE
+from azsim.rtl_check.cases import Case, CaseMaker
+from azsim.rtl_check.coverage import Coverage
+from azsim.rtl_check.forge import Mode
+from azsim.rtl_check.lockstep import run_model_alone
+from azsim.rtl_check.real_tiles import program_tile
 from azsim.rtl_check.runner import verify_rtl
-from azsim.rtl_check.scenarios import recipes
+from azsim.rtl_check.scenarios import Configuration, make_scenario, recipes
 from azsim.rtl_check.sources import rtl_sources
 from azsim.rtl_check.vectors import load_vectors, write_vectors
+from azsim.rtl_check.volume import Replay, build
+from azsim_kernels import isa
 
 REPOSITORY = Path(__file__).parents[2]
 RTL = REPOSITORY / "rtl"
@@ -104,7 +113,9 @@ PLANTED = {
 
 @icarus
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found_and_its_case_named(bug: str, rtl_copy: Path, tmp_path: Path) -> None:
+def test_a_planted_bug_is_found_and_its_case_named(
+    bug: str, rtl_copy: Path, tmp_path: Path
+) -> None:
     module, old, new, complaint = PLANTED[bug]
     plant(rtl_copy, module, old, new)
     run = verify_rtl(4_000, rtl_copy, output=tmp_path / "kept")
@@ -131,7 +142,9 @@ def test_bits_left_over_are_looked_at(rtl_copy: Path, tmp_path: Path) -> None:
 
 
 @icarus
-def test_a_failing_label_fails_again_alone(cli: typer.Typer, rtl_copy: Path, tmp_path: Path) -> None:
+def test_a_failing_label_fails_again_alone(
+    cli: typer.Typer, rtl_copy: Path, tmp_path: Path
+) -> None:
     plant(rtl_copy, "azsim_decoder_lane", "next_o[15:8] == '0", "next_o[15:7] == '0")
     options = ["--rtl", str(rtl_copy), "-o", str(tmp_path / "kept")]
     label = "ans-128:5.0"
@@ -195,9 +208,9 @@ def test_vectors_of_a_stream_come_back(cli: typer.Typer, tmp_path: Path) -> None
     assert case.words == tuple(int(word) for word in stream.tile_words(1))
     assert (case.tile_index, case.groups, case.table) == (1, 1, False)
     entry = json.loads((tmp_path / "v" / "manifest.json").read_text(encoding="utf-8"))["cases"][0]
-    # 33 words, a header beat and 16 beats of 128 bits. 64 bits: the header fires in cycle 4, then one
-    # beat in two cycles, 5 to 33, the last word being there in 33: the 16th fires in 34. 128 bits: the
-    # header in cycle 2, then one beat per cycle, 3 to 18.
+    # 33 words, a header beat, 16 beats of 128 bits. 64-bit port: the header fires in cycle 4, then
+    # one beat in two cycles, 5 to 33, by when all words are in: the 16th fires in 34. 128-bit port:
+    # the header in cycle 2, then one beat per cycle, 3 to 18.
     assert entry["cycles"] == {"64": 35, "128": 19}
     beats = (tmp_path / "v" / "000_tile_beats.hex").read_text(encoding="utf-8").split()
     assert len(beats) == 16
@@ -301,7 +314,9 @@ def test_yosys_finds_no_problem(profile: int) -> None:
     reads = "".join(f"read_verilog -sv {path}; " for path in rtl_sources(RTL))
     script = f"{reads} chparam -set Profile {profile} -set PortBits 128 azsim_decoder; "
     script += "hierarchy -check -top azsim_decoder; proc; check -assert"
-    done = subprocess.run(["yosys", "-q", "-p", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["yosys", "-q", "-p", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "latch" not in (done.stdout + done.stderr).lower()
 
@@ -311,7 +326,9 @@ def test_one_module_per_file_under_its_name() -> None:
     there = [f"src/{path.name}" for path in sorted((RTL / "decoder" / "src").glob("*.sv"))]
     assert sorted(listed) == there
     for path in (RTL / "decoder" / "src").glob("*.sv"):
-        names = re.findall(r"^(?:module|package) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        names = re.findall(
+            r"^(?:module|package) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
         assert names == [path.stem]
 
 
@@ -329,3 +346,75 @@ def test_each_point_of_the_test_plan_has_its_tests() -> None:
         named |= set(point["tests"])
     assert named - tests == set()
     assert tests - named == set()
+
+
+# ---- tiles of a program, the compiled run ----
+
+
+def hand_made_program(cases: list[Case]) -> Program:
+    """A program of one unit that fetches and decodes `cases`, a raw tile first."""
+    image = bytearray(256)
+    commands = [(isa.DMA_W, isa.FETCH, (0, 256, 0)), (isa.DECODE, isa.RAW, (0, 1, 0))]
+    for case in cases:
+        fetch = (len(image), 8 * len(case.words), 0)
+        commands.append((isa.DMA_W, isa.FETCH, fetch))
+        opcode = isa.TABLE if case.table else isa.TILE
+        slot = case.words[0] >> 7 & 3 if case.table else 0
+        commands.append((isa.DECODE, opcode, (slot, case.groups, case.tile_index)))
+        image += np.array(case.words, "<u8").tobytes()
+    array = np.zeros(len(commands), isa.COMMAND)
+    for record, (engine, opcode, args) in zip(array, commands, strict=True):
+        record["engine"], record["opcode"] = engine, opcode
+        record["arg"][: len(args)] = args
+    none = np.zeros(0, np.int64)
+    dram = np.frombuffer(bytes(image), np.uint8)
+    return Program(
+        "net", "tiny", "0", array, none, none, np.zeros(0, TILE_DTYPE), (), dram,
+        np.zeros(0, np.uint8), dram.size, 0, (), (),
+    )  # fmt: skip
+
+
+def test_tiles_of_a_program_come_with_their_tables() -> None:
+    maker = CaseMaker(Random(3))
+    old = maker.table(1)
+    first = maker.good(Mode(2, True, slot=1), 2)
+    new = maker.table(1, palette=True)
+    second = maker.good(Mode(0, True, True, slot=1))
+    program = hand_made_program([old, first, new, second])
+    for tile, table, case in ((0, old, first), (1, new, second)):
+        cases = program_tile(program, tile)
+        assert [item.words for item in cases] == [table.words, case.words]
+        assert [item.table for item in cases] == [True, False]
+        assert (cases[1].tile_index, cases[1].groups) == (case.tile_index, case.groups)
+    with pytest.raises(ConfigError, match=r"^--tile: must be 0 to 1 \(net\), not 2$"):
+        program_tile(program, 2)
+    with pytest.raises(
+        ConfigError, match=r"^--tile: net must have compressed tiles, and has none$"
+    ):
+        program_tile(hand_made_program([]), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in ("verilator", "g++")), reason="needs Verilator, g++"
+)
+def test_the_volume_run_compares_every_cycle(tmp_path: Path) -> None:
+    configuration = Configuration("bitmap", 64)
+    replay = Replay(build(configuration, RTL, tmp_path))
+    scenarios = [make_scenario(configuration, 1, number) for number in range(6)]
+    for scenario in scenarios:
+        for inputs, sample in run_model_alone(scenario, configuration, Coverage()):
+            replay.add(scenario.label, inputs, sample)
+    wanted = [list(words) for words in replay.outputs]
+    given, starts = list(replay.inputs), list(replay.starts)
+    assert replay.flush() is None
+    for column in range(5):  # each output word is looked at, in the last scenario too
+        cycle = max(t for t, words in enumerate(wanted) if words[0] & 2)
+        changed = [list(words) for words in wanted]
+        changed[cycle][column] ^= 4
+        replay.inputs, replay.outputs, replay.starts = list(given), changed, list(starts)
+        assert replay.flush() == (
+            f"bitmap-64:1.5: cycle {cycle - starts[-1][0]} differs: "
+            "azsim verify-rtl --replay bitmap-64:1.5"
+        )
+    replay.close()

@@ -1,4 +1,4 @@
-"""The clocked model at the decoder's ports: the worked tile, the cycle law, the reference decoder."""
+"""The clocked model at the decoder's ports: worked tile, cycle law, reference decoder."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def test_model_and_reference_agree_on_every_named_scenario(configuration: Config
     for number in range(len(recipes(configuration.profile))):
         for _ in run_model_alone(make_scenario(configuration, 1, number), configuration, coverage):
             pass
-    assert [name for name in missing(configuration, dict(coverage.counts)) if "reset" not in name] == []
+    assert [
+        name for name in missing(configuration, dict(coverage.counts)) if "reset" not in name
+    ] == []
 
 
 def test_model_and_reference_agree_on_random_damage() -> None:

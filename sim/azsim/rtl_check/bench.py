@@ -28,7 +28,13 @@ class Ports:
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
-        self.outputs = (dut.out_kind_o, dut.out_data_o, dut.out_count_o, dut.out_last_o, dut.out_error_o)
+        self.outputs = (
+            dut.out_kind_o,
+            dut.out_data_o,
+            dut.out_count_o,
+            dut.out_last_o,
+            dut.out_error_o,
+        )
 
     def drive(self, inputs: Inputs) -> None:
         """Set all inputs; they change after the clock edge."""
@@ -85,7 +91,7 @@ async def lockstep(dut: Any) -> None:
     mismatch = None
     cycles = 0
     dut.clk_i.value = 0
-    cocotb.start_soon(Clock(dut.clk_i, CLOCK_NS, unit="ns").start())
+    Clock(dut.clk_i, CLOCK_NS, unit="ns").start()
     for scenario in job.scenarios():
         count, mismatch = await run_scenario(dut, ports, job, scenario, coverage)
         cycles += count

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from azsim.rtl_check.forge import (
     Mode,
@@ -163,6 +164,10 @@ class CaseMaker:
             words[first], words[second] = words[second], words[first]
         return self.add(case.damaged("words swapped", words))
 
+    def announced(self, case: Case, what: str, **sidebands: Any) -> Case:
+        """Append `case` with other words beside it: tile_index, groups or table."""
+        return self.add(replace(case, name=f"{case.name}, {what}", **sidebands))
+
     def damage(self, case: Case) -> Case:
         """Append `case` with a random damage; records that are damaged count as not sent."""
         count = len(case.words)
@@ -175,9 +180,9 @@ class CaseMaker:
             lambda: self.extended(case, self.random.randint(1, 4)),
             lambda: self.lengthened(case, self.random.choice((-2, -1, 1, 2)) if count > 3 else 1),
             lambda: self.swapped(case),
-            lambda: self.add(replace(case, name=f"{case.name}, other index", tile_index=case.tile_index ^ 1)),
-            lambda: self.add(replace(case, name=f"{case.name}, other groups", groups=case.groups % 256 + 1)),
-            lambda: self.add(replace(case, name=f"{case.name}, other kind", table=not case.table)),
+            lambda: self.announced(case, "other index", tile_index=case.tile_index ^ 1),
+            lambda: self.announced(case, "other groups", groups=case.groups % 256 + 1),
+            lambda: self.announced(case, "other kind", table=not case.table),
         )  # fmt: skip
         if case.table:
             self.tables.pop(case.words[0] >> 7 & 3, None)

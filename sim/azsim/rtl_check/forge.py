@@ -280,7 +280,7 @@ class _Content:
 
 
 def draw_symbols(random: Random, frequencies: Sequence[int], count: int) -> list[int]:
-    """Return `count` symbols with a frequency; half of the time rare ones are as likely as others."""
+    """Return `count` symbols with a frequency; half of the time all are as likely."""
     symbols = [s for s in range(SYMBOLS) if frequencies[s]]
     if random.random() < 0.5:
         return random.choices(symbols, k=count)

@@ -97,7 +97,9 @@ def port_words(case: Case, port_bits: int, random: Random) -> list[InputWord]:
 class Lockstep:
     """One scenario against one decoder."""
 
-    def __init__(self, scenario: Scenario, configuration: Configuration, coverage: Coverage) -> None:
+    def __init__(
+        self, scenario: Scenario, configuration: Configuration, coverage: Coverage
+    ) -> None:
         self.scenario = scenario
         self.configuration = configuration
         self.coverage = coverage
@@ -170,15 +172,13 @@ class Lockstep:
         pattern = self.scenario.pattern
         if not self.queue:
             self._load_case()
-        if self.resetting == 0 and pattern.resets and self.queue:
-            if self.random.randrange(1000) < pattern.resets:
-                self.resetting = RESET_CYCLES
+        may_reset = self.resetting == 0 and pattern.resets > 0 and bool(self.queue)
+        if may_reset and self.random.randrange(1000) < pattern.resets:
+            self.resetting = RESET_CYCLES
         reset = self.resetting > 0
         ready = self._chance("ready", pattern.ready)
         # An offer stands until it is taken.
-        self.offering = bool(self.queue) and (
-            self.offering or self._chance("valid", pattern.valid)
-        )
+        self.offering = bool(self.queue) and (self.offering or self._chance("valid", pattern.valid))
         valid = self.offering and not reset
         word = self.queue[0] if valid else self._noise_word()
         return Inputs(reset, valid, word, ready)
@@ -193,7 +193,9 @@ class Lockstep:
         self.noise = self.noise * 6364136223846793005 + 1442695040888963407 & (1 << 128) - 1
         n = self.noise >> 64
         data = self.noise & ((1 << self.configuration.port_bits) - 1)
-        return InputWord(data, bool(n & 1), bool(n & 2), n >> 8 & 0xFFFFFFFF, 1 + (n >> 40 & 255), bool(n & 4))
+        return InputWord(
+            data, bool(n & 1), bool(n & 2), n >> 8 & 0xFFFFFFFF, 1 + (n >> 40 & 255), bool(n & 4)
+        )
 
     def _reset(self) -> None:
         if self.resetting == RESET_CYCLES and self.cycle > 0:
@@ -278,7 +280,9 @@ class Lockstep:
 
     def _cover_cycle(self, inputs: Inputs) -> None:
         model = self.model
-        full = model.state == "run" and model.window.fill + self.configuration.port_bits > WINDOW_BITS
+        full = (
+            model.state == "run" and model.window.fill + self.configuration.port_bits > WINDOW_BITS
+        )
         stalled = model.output is not None and not inputs.ready
         if inputs.valid and full and not model.in_ready:
             self.coverage.hit("port waits")
@@ -296,14 +300,20 @@ class Lockstep:
                 cover("port back to back")
             self.discarded = 0
             self.group_ones = (0, 0)
-        if accepted and inputs.word.last and inputs.word.half and self.configuration.port_bits == 128:
+        if (
+            accepted
+            and inputs.word.last
+            and inputs.word.half
+            and self.configuration.port_bits == 128
+        ):
             cover("port half word")
         if accepted and was == "drain":
             self.discarded += 1
         if was != "idle" and model.state == "idle":
             self.ended_in = self.cycle
             if model.error != tile_errors.OK:
-                cover(f"discarded {('no word', 'one word')[self.discarded] if self.discarded < 2 else 'more words'}")
+                amount = ("no word", "one word", "more words")[min(2, self.discarded)]
+                cover(f"discarded {amount}")
         beat = model.fired
         if beat is not None:
             self._cover_beat(hold)

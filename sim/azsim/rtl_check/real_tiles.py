@@ -1,4 +1,4 @@
-"""Cases from real weights: a tile of a stream, or of a compiled program, with the records it needs."""
+"""Cases from real weights: a tile of a stream or of a program, with the records it needs."""
 
 from __future__ import annotations
 

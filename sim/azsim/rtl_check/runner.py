@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,6 @@ from pathlib import Path
 from azsim.errors import ConfigError
 from azsim.rtl_check.coverage import goals, missing
 from azsim.rtl_check.job import Job, Result
-from azsim.rtl_check.lockstep import Mismatch
 from azsim.rtl_check.scenarios import (
     CONFIGURATIONS,
     Configuration,
@@ -27,6 +26,7 @@ from azsim.rtl_check.scenarios import (
 from azsim.rtl_check.simulate import NOT_BUILT
 from azsim.rtl_check.sources import DEFAULT_TOP, require_tools, rtl_sources
 from azsim.rtl_check.vectors import load_vectors, write_vectors
+from azsim.units import ceil_div
 
 DEFAULT_CYCLES = 20_000
 MAX_CYCLES = 1_000_000_000
@@ -149,8 +149,9 @@ def _jobs(
             if configuration.profile == profile
         ]
     total = sum(SHARES.values())
+    share = {label: ceil_div(cycles * part, total) for label, part in SHARES.items()}
     return [
-        _job(folder, sources, top, configuration, seed, -(-cycles * SHARES[configuration.label] // total))
+        _job(folder, sources, top, configuration, seed, share[configuration.label])
         for configuration in CONFIGURATIONS
     ]  # fmt: skip
 
@@ -204,10 +205,8 @@ def run_job(job: Job) -> Outcome:
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """End what the process started, if anything of it still runs."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -217,7 +216,9 @@ def _roots() -> list[str]:
     import azsim_kernels
 
     roots = [str(Path(str(package.__file__)).parents[1]) for package in (azsim, azsim_kernels)]
-    return list(dict.fromkeys([*roots, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
+    return list(
+        dict.fromkeys([*roots, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+    )
 
 
 def _first_error(log: Path) -> str:
@@ -240,16 +241,10 @@ def keep_failure(outcome: Outcome, output: Path) -> Path:
     configuration, seed, number = parse_label(mismatch.label)
     scenario = make_scenario(configuration, seed, number)
     write_vectors(folder, scenario.cases, configuration.profile)
-    again = _job(
-        Path(job.folder).parent, job.sources, job.top, configuration, seed, ONE_SCENARIO_CYCLES, number, waves=True
-    )  # fmt: skip
+    parent, cycles = Path(job.folder).parent, ONE_SCENARIO_CYCLES
+    again = _job(parent, job.sources, job.top, configuration, seed, cycles, number, waves=True)
     run_job(again)
     for wave in Path(again.folder).rglob("*.fst"):
         shutil.copyfile(wave, folder / "waves.fst")
     shutil.copyfile(Path(again.folder) / "log.txt", folder / "log.txt")
     return folder
-
-
-def mismatches(outcomes: Sequence[Outcome]) -> list[Mismatch]:
-    """Return the first mismatch of each simulation that found one."""
-    return [outcome.result.mismatch for outcome in outcomes if outcome.result.mismatch]

@@ -67,7 +67,11 @@ class TileBuffer:
             return f"code must be {_name(code)}, not {_name(error)}"
         if error != tile_errors.OK or table:
             return None
-        wrong = [i for i, pair in enumerate(zip(self.weights, weights, strict=True)) if len(set(pair)) > 1]
+        wrong = [
+            i
+            for i, pair in enumerate(zip(self.weights, weights, strict=True))
+            if len(set(pair)) > 1
+        ]
         if not wrong:
             return None
         first = wrong[0]

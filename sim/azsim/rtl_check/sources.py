@@ -14,7 +14,7 @@ FILE_LIST = "azsim_decoder.f"
 
 
 def rtl_sources(folder: Path | None) -> list[Path]:
-    """Return the SystemVerilog files of the decoder in `folder` (a copy of rtl/), lowest level first.
+    """Return the files of the decoder in `folder` (a copy of rtl/), lowest level first.
 
     The files of decoder/azsim_decoder.f come first, then any others of decoder/src: a top of the
     user's own may stand there.
