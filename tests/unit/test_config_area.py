@@ -47,6 +47,7 @@ def test_a_chip_without_decoder_has_no_decoder_gates_and_no_tables(az1: ChipConf
         ("vector.lanes=17", 6.0, 0.0),
         ("wbuf.tile_slots=17", 0.0, 18.0),
         ("decoder.units=3", 32.0, 1.75),
+        ("decoder.profile=ans", 126.0, 0.0),
         ("abuf.capacity_kb=512", 0.0, 256.0),
         ("weight_store.capacity_kb=0", 0.0, -1024.0),
     ],

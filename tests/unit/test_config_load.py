@@ -95,7 +95,7 @@ def test_a_duplicate_key_is_refused() -> None:
         ("access_bytes", "24", "memory.access_bytes: must be a power of two, not 24"),
         ("slot_weights", "500", "wbuf.slot_weights: must be a multiple of 256, not 500"),
         ("port_bits", "32", "decoder.port_bits: must be 64 or 128, not 32"),
-        ("profile", "zip", "decoder.profile: must be none or bitmap, not 'zip'"),
+        ("profile", "zip", "decoder.profile: must be none, bitmap or ans, not 'zip'"),
         ("skip", "all", "mac_array.skip: must be none, weight, activation or both, not 'all'"),
         ("kgates_per_mac", ".nan", "area.kgates_per_mac: must be a finite number, not nan"),
         ("kgates_per_mac", "big", "area.kgates_per_mac: must be a number, not 'big'"),

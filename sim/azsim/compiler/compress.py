@@ -20,7 +20,6 @@ from azsim.errors import CompileError
 from azsim.graph.integer import IntegerGraph, Linear, WeightArray
 
 WORD_BYTES = 8
-TABLE_SLOTS = 4
 RAW_BEAT_BYTES = 16  # the decoder passes 16 raw weights per beat (docs/timing_model.md, section 6)
 
 Words = npt.NDArray[np.uint64]
@@ -80,7 +79,7 @@ def compress_graph(
     for node in linears:
         key = id(node.weights)
         if key not in tensors:
-            slot = len(tensors) % TABLE_SLOTS
+            slot = len(tensors) % chip.decoder.table_slots
             tensors[key] = _compressed(node, tilings[node.name], chip, slot, uses[key])
     return tensors
 

@@ -80,11 +80,13 @@ def _decoder_row(chip: ChipConfig) -> AreaRow:
             "no decoder; units x stream_fifo_words x port word",
         )
     table_bytes = decoder.units * decoder.table_slots * _TABLE_SLOT_BYTES
+    ans = decoder.profile == "ans"
+    unit_k_gates = chip.area.kgates_decoder_ans if ans else chip.area.kgates_decoder_bitmap
     return AreaRow(
         "decoder",
-        decoder.units * chip.area.kgates_decoder_bitmap,
+        decoder.units * unit_k_gates,
         bytes_to_kb(fifo_bytes + table_bytes),
-        "units x kgates_decoder_bitmap (generic-gate probe); "
+        f"units x kgates_decoder_{decoder.profile} (generic-gate probe); "
         "units x (stream_fifo_words x port word + table_slots x 192 B)",
     )
 

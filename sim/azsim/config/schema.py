@@ -134,8 +134,9 @@ class Dma(Block):
 class WeightDecoder(Block):
     """Turns the compressed weight stream into tiles. Format and cycle law: docs/decoder.md."""
 
-    profile: Literal["none", "bitmap"] = Field(
-        description="Stream format understood. `none`: no decoder, raw int8 rows fill the slots."
+    profile: Literal["none", "bitmap", "ans"] = Field(
+        description="Stream format understood. `none`: no decoder, raw int8 rows fill the slots. "
+        "`ans`: `bitmap` and entropy coding."
     )
     units: int = Field(
         ge=1, le=16, description="Decoder units; tile k of a command goes to unit k mod units."

@@ -1,8 +1,8 @@
 """Which TABLE record each tile of a program finds in its unit's table slots (profile `ans`).
 
-Table slots are empty at the start of a step and a TABLE command names the slot it fills, so that the
-program alone says which record is in which slot at each tile. Which slot a tile uses stands in its
-header, in memory.
+Table slots are empty at the start of a step and a TABLE command names the slot it fills, so that
+the program alone says which record is in which slot at each tile. Which slot a tile uses stands in
+its header, in memory.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def uses_captured(found: npt.NDArray[Any], row: Ints, tiles: int) -> Bools:
 
 
 def merged_records(found: npt.NDArray[Any], row: Ints, tiles: int) -> Ints:
-    """Return (tiles, 4): what the slots hold at each distinct tile, as numbers of distinct tiles."""
+    """Return (tiles, 4): what the slots hold at each distinct tile, as distinct tile numbers."""
     records = found["tables"]
     records = np.where(records >= 0, row[np.maximum(records, 0)], NO_RECORD)
     least = np.full((tiles, SLOTS), len(found), np.int64)
