@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim.config import ChipConfig, load_chip
-from azsim.counters import CommandTrace, Counters, LayerCounters
+from azsim.counters import CommandTrace, Counters, LayerCounters, Traffic
 from azsim.program import TILE_DTYPE, LayerInfo, Port, Program
 from azsim.report.record import RunRecord
 from azsim_kernels import isa
@@ -19,10 +19,24 @@ LAYERS = (
     LayerInfo("enc/cell", "LstmCell"),
     LayerInfo("input and output", "DMA"),
 )
+# What the commands below move in three steps; docs/reports.md has the rules.
+TRAFFIC = (
+    Traffic(
+        dram_weight_read_bytes=288, abuf_mac_read_bytes=60, abuf_parameter_read_bytes=432,
+        abuf_vector_write_bytes=48, wbuf_weight_read_bytes=480, wbuf_mask_read_bytes=60,
+        wbuf_weight_write_bytes=1536, wbuf_mask_write_bytes=192, accumulator_read_bytes=192,
+        accumulator_write_bytes=192,
+    ),
+    Traffic(abuf_vector_read_bytes=120, abuf_vector_write_bytes=36),
+    Traffic(
+        dram_activation_read_bytes=96, dram_write_bytes=96, abuf_dma_read_bytes=48,
+        abuf_dma_write_bytes=96,
+    ),
+)  # fmt: skip
 LAYER_COUNTERS = (
-    LayerCounters("enc/x", 4000, 2000, 4400, 1500, 100, 32_000, 288, 21),
-    LayerCounters("enc/cell", 600, 0, 0, 0, 500, 0, 0, 3),
-    LayerCounters("input and output", 400, 50, 0, 0, 0, 300, 0, 6),
+    LayerCounters("enc/x", 4000, 2000, 4400, 1500, 100, 32_000, 288, 21, TRAFFIC[0]),
+    LayerCounters("enc/cell", 600, 0, 0, 0, 500, 0, 0, 3, TRAFFIC[1]),
+    LayerCounters("input and output", 400, 50, 0, 0, 0, 300, 0, 6, TRAFFIC[2]),
 )
 # engine class, opcode, unit, layer, arguments, start, free
 COMMANDS = (
@@ -31,12 +45,15 @@ COMMANDS = (
     (isa.DMA_W, isa.FETCH, 1, 0, (64, 32, 0), 2, 90),
     (isa.DECODE, isa.TILE, 0, 0, (0, 1, 0), 3, 100),
     (isa.DECODE, isa.TILE, 1, 0, (1, 1, 1), 4, 120),
-    (isa.MAC, isa.PRODUCT, 0, 0, (0, 8, 10), 100, 110),
-    (isa.MAC, isa.PRODUCT, 0, 0, (1, 8, 10), 120, 130),
-    (isa.VECTOR, isa.RESCALE, 0, 0, (16,), 130, 140),
-    (isa.VECTOR, isa.LSTM_CELL, 0, 1, (), 140, 160),
+    (isa.MAC, isa.PRODUCT, 0, 0, (0, 8, 10, 0, 1, 0, 0, 0, 1, 5), 100, 110),
+    (isa.MAC, isa.PRODUCT, 0, 0, (1, 8, 10, 0, 1, 0, 1, 0, 1, 5), 120, 130),
+    (isa.VECTOR, isa.RESCALE, 0, 0, (16, 0, 1), 130, 140),
+    (isa.VECTOR, isa.LSTM_CELL, 0, 1, (0, 0, 0, 0, 4), 140, 160),
     (isa.DMA_A, isa.STORE, 0, 2, (544, 0, 16), 160, 1000),
 )
+# First words of the two tiles: mask RAW of one group in 8 words; DENSE in 4 words.
+TILE_HEADERS = {0: 1 | 8 << 18, 64: 4 << 18}
+INPUT = Port("x", 512, (32,), "int8", 0.5, 0)
 OUTPUT = Port("y", 544, (2, 2), "int8", 0.5, 3)
 
 
@@ -71,10 +88,12 @@ def make_program(chip: ChipConfig) -> Program:
     tiles = np.zeros(2, TILE_DTYPE)
     tiles["address"], tiles["decode_cycles"] = (0, 64), (20, 40)
     empty = np.zeros(0, np.int64)
-    memory = np.zeros(0, np.uint8)
+    dram, store = np.zeros(96, np.uint8), np.zeros(0, np.uint8)
+    for address, header in TILE_HEADERS.items():
+        dram[address : address + 8].view("<u8")[0] = header
     return Program(
         "small", chip.name, chip.config_hash(), make_commands(COMMANDS), empty, empty, tiles,
-        LAYERS, memory, memory, 560, 64, (), (OUTPUT,),
+        LAYERS, dram, store, 560, 64, (INPUT,), (OUTPUT,),
     )  # fmt: skip
 
 

@@ -98,4 +98,4 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none" / "report.csv"
     with pytest.raises(ConfigError) as caught:
         write_compute_report(make_record(), path)
-    assert str(caught.value) == f"{path}: cannot be written (No such file or directory)"
+    assert str(caught.value) == f"{path}: cannot be written: No such file or directory"

@@ -6,16 +6,19 @@ import csv
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_cases import make_record
 
+from azsim.report.access import write_access_report, write_bandwidth_report
+from azsim.report.compare import TIME_AND_BYTES
 from azsim.report.csv import write_compute_report
 from azsim.report.files import RUN_FILES
-from azsim.report.record import Verification
+from azsim.report.record import RunRecord, Verification
+from azsim.report.sparse import write_sparse_report
 from azsim.report.summary import build_summary
 
 pytestmark = pytest.mark.small
@@ -34,6 +37,8 @@ def keys(value: Any, named: bool = True) -> Iterator[str]:
         for key, inner in value.items():
             if named:
                 yield key
+            if key == "configuration":  # has a page of its own
+                continue
             names_below = key in ("stalls", "sqnr_db", "seeds", "plan")
             yield from keys(inner, named=not names_below)
 
@@ -52,11 +57,22 @@ def test_every_key_that_is_explained_is_in_the_summary(page: str) -> None:
     assert explained - set(build_summary(make_record())) == set()
 
 
-def test_every_column_is_explained(page: str, tmp_path: Path) -> None:
-    write_compute_report(make_record(), tmp_path / "report.csv")
+@pytest.mark.parametrize(
+    "write",
+    [write_compute_report, write_access_report, write_bandwidth_report, write_sparse_report],
+)
+def test_every_column_is_explained(
+    page: str, tmp_path: Path, write: Callable[[RunRecord, Path], None]
+) -> None:
+    write(make_record(), tmp_path / "report.csv")
     with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
         columns = next(csv.reader(file, skipinitialspace=True))
     assert [column for column in columns if f"`{column}`" not in page] == []
+
+
+def test_every_figure_of_a_comparison_is_explained(page: str) -> None:
+    named = [name.partition(".")[0] for name in TIME_AND_BYTES]
+    assert [name for name in named if f"`{name}`" not in page] == []
 
 
 def test_every_file_is_explained(page: str) -> None:

@@ -14,16 +14,21 @@ from report_cases import make_record
 from azsim.errors import ConfigError
 from azsim.report import files
 from azsim.report.files import check_out, write_run
+from azsim.report.record import RunRecord
 
 pytestmark = pytest.mark.small
-FILES = ["COMPUTE_REPORT.csv", "outputs.npz", "summary.json", "timeline.png"]
+FILES = [
+    "BANDWIDTH_REPORT.csv", "COMPUTE_REPORT.csv", "DETAILED_ACCESS_REPORT.csv",
+    "SPARSE_REPORT.csv", "layers.png", "outputs.npz", "summary.json", "timeline.png",
+]  # fmt: skip
 Refuse = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
-def quick_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figure has tests of its own."""
-    monkeypatch.setattr(files, "save_timeline", lambda record, path: path.write_text("figure"))
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures have tests of their own."""
+    for name in ("save_timeline", "save_layers"):
+        monkeypatch.setattr(files, name, lambda record, path: path.write_text("figure"))
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -127,11 +132,11 @@ class TestRefusals:
     def test_a_parent_that_is_a_file(self, call: Refuse, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
         out = tmp_path / "file" / "a" / "run"
-        self.check(call, tmp_path, out, "cannot be written (Not a directory)")
+        self.check(call, tmp_path, out, "cannot be written: Not a directory")
 
     def test_a_name_that_is_too_long(self, call: Refuse, tmp_path: Path) -> None:
         out = tmp_path / "new" / ("x" * 300)
-        self.check(call, tmp_path, out, "cannot be written (File name too long)")
+        self.check(call, tmp_path, out, "cannot be written: File name too long")
 
     def test_a_parent_without_rights(
         self, call: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,7 +144,7 @@ class TestRefusals:
         # by hand: the tests may run as root, for whom every folder is open
         monkeypatch.setattr(Path, "mkdir", fail_with(PermissionError(13, "Permission denied")))
         out = tmp_path / "run"
-        self.check(call, tmp_path, out, "cannot be written (Permission denied)")
+        self.check(call, tmp_path, out, "cannot be written: Permission denied")
 
     def test_the_root_of_a_file_system(self, call: Refuse, tmp_path: Path) -> None:
         assert refusal(lambda: call(Path("/"))).startswith("/: must be")
@@ -154,7 +159,7 @@ def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("step", ["build_summary", "write_compute_report", "save_timeline"])
+@pytest.mark.parametrize("step", ["build_summary", "write_sparse_report", "save_layers"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("bug"), MemoryError()])
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_failure_leaves_everything_as_it_was(
@@ -178,7 +183,21 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     error = OSError(28, "No space left on device")
     monkeypatch.setattr(files, "save_timeline", fail_with(error))
     text = refusal(lambda: write_run(make_record(), tmp_path / "run"))
-    assert text == f"{tmp_path}/run: cannot be written (No space left on device)"
+    assert text == f"{tmp_path}/run: cannot be written: No space left on device"
+    assert tree(tmp_path) == {}
+
+
+def test_a_file_that_cannot_be_written_has_the_name_it_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(record: RunRecord, path: Path) -> None:
+        raise ConfigError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(files, "write_bandwidth_report", refuse)
+    text = refusal(lambda: write_run(make_record(), tmp_path / "run"))
+    assert (
+        text == f"{tmp_path}/run/BANDWIDTH_REPORT.csv: cannot be written: No space left on device"
+    )
     assert tree(tmp_path) == {}
 
 

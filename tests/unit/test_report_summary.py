@@ -83,6 +83,22 @@ def test_memory_by_hand() -> None:
     assert (summary["weight_store_bytes"], summary["weight_store_fill_cycles"]) == (33, 3)
 
 
+def test_the_configuration_is_told_as_the_chip_file_has_it() -> None:
+    chip = load_chip("az1", ["mac_array.lanes=16"])
+    configuration = json.loads(json.dumps(build_summary(make_record(chip=chip))["configuration"]))
+    assert configuration["mac_array"]["lanes"] == 16
+    assert configuration["mac_array"]["products_per_mac"] == {"8": 1}
+    assert configuration["decoder"]["profile"] == "bitmap"
+    assert not {"name", "description", "status"} & set(configuration)
+
+
+def test_on_chip_memories_by_hand() -> None:
+    summary = build_summary(make_record())
+    assert (summary["abuf_bytes_read"], summary["abuf_bytes_written"]) == (660, 180)
+    assert (summary["wbuf_bytes_read"], summary["wbuf_bytes_written"]) == (540, 1728)
+    assert summary["accumulator_bytes_read"] == summary["accumulator_bytes_written"] == 192
+
+
 def test_weights_by_hand() -> None:
     summary = build_summary(make_record())
     assert (summary["weights"], summary["nonzeros"], summary["zeros_share"]) == (160, 80, 0.5)
@@ -123,6 +139,7 @@ def test_layers_by_hand() -> None:
         "weights": 160,
         "nonzeros": 80,
         "stream_bytes": 96,
+        "dram_bytes": 32_000,
         "span_cycles": 4000,
         "memory_cycles": 2000,
         "decode_cycles": 4400,

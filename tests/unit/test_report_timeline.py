@@ -118,4 +118,4 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none" / "t.png"
     with pytest.raises(ConfigError) as caught:
         save_timeline(make_record(), path)
-    assert str(caught.value) == f"{path}: cannot be written (No such file or directory)"
+    assert str(caught.value) == f"{path}: cannot be written: No such file or directory"

@@ -109,11 +109,12 @@ def _gathers(gather: _Chosen, access: int) -> Iterator[Part]:
 
 
 def _most_moved(gather: _Chosen, access: int) -> Ints:
-    """The most bytes that one row can move: exact if all rows lie alike on the accesses."""
-    table, width = gather["table_address"], gather["row_bytes"]
-    alike = moved_bytes(table, width, access)
-    unlike = -(-(width + access - 1) // access) * access
-    most: Ints = np.where(width % access == 0, alike, unlike)
+    """The most bytes that one row of each table moves; where rows lie repeats after `access`."""
+    most = np.zeros(len(gather.numbers), np.int64)
+    tables = zip(gather["table_address"], gather["row_bytes"], gather["table_rows"], strict=True)
+    for number, (address, width, rows) in enumerate(tables):
+        places = address + width * np.arange(min(rows, access))
+        most[number] = moved_bytes(places, width, access).max(initial=0)
     return most
 
 

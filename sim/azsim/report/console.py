@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from azsim.graph.text import one_line
+from azsim.report.layers import longest
 from azsim.report.record import RunRecord
 from azsim.report.summary import Summary, build_summary
 from azsim.units import BYTES_PER_KB, BYTES_PER_MB
@@ -193,23 +194,16 @@ def _layer_table(s: Summary, width: int) -> Table:
     numbers = ["cycles/frame", "share", "weights", "stream"]
     table = _plain_table(["layer", "operator"], numbers)
     table.add_column("bound by", no_wrap=True)
-    shown, rest = _longest(s["layers"])
-    for layer in shown:
+    layers = s["layers"]
+    shown, rest = longest([layer["span_cycles"] for layer in layers], MAX_LAYERS)
+    for layer in (layers[place] for place in shown):
         name, operator = _short(layer["name"], name_characters), _short(layer["operator"], 12)
         table.add_row(Text(name), Text(operator), *_layer_cells(s, layer), layer["bound_by"])
     if rest:
-        summed = _summed(rest, ("span_cycles", "weights", "stream_bytes"))
+        others = [layers[place] for place in rest]
+        summed = _summed(others, ("span_cycles", "weights", "stream_bytes"))
         table.add_row(f"{_count(len(rest), 'other layer')}", "", *_layer_cells(s, summed), "")
     return table
-
-
-def _longest(layers: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    if len(layers) <= MAX_LAYERS:
-        return layers, []
-    order = sorted(range(len(layers)), key=lambda number: -layers[number]["span_cycles"])
-    chosen = set(order[: MAX_LAYERS - 1])
-    shown = [layer for number, layer in enumerate(layers) if number in chosen]
-    return shown, [layer for number, layer in enumerate(layers) if number not in chosen]
 
 
 def _layer_cells(s: Summary, layer: dict[str, Any]) -> list[str]:

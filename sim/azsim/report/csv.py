@@ -1,18 +1,13 @@
-"""COMPUTE_REPORT.csv: one row per layer, first the columns of SCALE-Sim v3, then ours.
-
-The leading columns are written the way SCALE-Sim writes them (", " between them), so that scripts
-that cut its lines keep working; docs/reports.md says what each column means here.
-"""
+"""COMPUTE_REPORT.csv: one row per layer, first the columns of SCALE-Sim v3, then ours."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
 from pathlib import Path
 
-from azsim.report.atomic import replaced_file
 from azsim.report.layers import LayerRow, layer_rows, products, products_per_cycle
 from azsim.report.record import RunRecord
+from azsim.report.table import Row, percent, write_table
 from azsim.units import round_up
 
 # Source: github.com/scalesim-project/SCALE-Sim, scalesim/simulator.py, generate_reports().
@@ -28,28 +23,26 @@ OUR_COLUMNS = (
 
 def write_compute_report(record: RunRecord, path: Path) -> None:
     """Write COMPUTE_REPORT.csv to `path`. Raises ConfigError if it cannot be written."""
-    lines = [SCALE_SIM_HEADER + _line(OUR_COLUMNS)]
+    write_table(path, SCALE_SIM_HEADER, OUR_COLUMNS, _rows(record))
+
+
+def _rows(record: RunRecord) -> Iterator[Row]:
     for number, row in enumerate(layer_rows(record)):
-        lines.append(_leading(record, number, row) + "," + _line(_ours(row)))
-    with replaced_file(path) as temporary:
-        temporary.write_text(
-            "".join(lines), encoding="utf-8", errors="backslashreplace", newline=""
-        )
+        yield _leading(record, number, row), _ours(row)
 
 
-def _leading(record: RunRecord, number: int, row: LayerRow) -> str:
+def _leading(record: RunRecord, number: int, row: LayerRow) -> tuple[str, ...]:
     span, mac = row.counters.span_cycles, row.work.mac_cycles
     done, per_cycle = products(record, row.info), products_per_cycle(record, row.info)
-    cells = (
+    return (
         str(number),
         str(span),  # prefetch happens during the layers before and is counted there
         str(span),
         str(max(span - mac, 0)),
-        _percent(done, span * per_cycle),
-        _percent(row.info.rows, round_up(row.info.rows, record.chip.mac_array.lanes)),
-        _percent(done, mac * per_cycle),
+        percent(done, span * per_cycle),
+        percent(row.info.rows, round_up(row.info.rows, record.chip.mac_array.lanes)),
+        percent(done, mac * per_cycle),
     )
-    return ", ".join(cells)
 
 
 def _ours(row: LayerRow) -> tuple[object, ...]:
@@ -59,13 +52,3 @@ def _ours(row: LayerRow) -> tuple[object, ...]:
         work.decode_cycles, work.mac_cycles, work.vector_cycles, info.rows, info.columns, info.bits,
         info.weights, info.nonzeros, info.stream_bytes,
     )  # fmt: skip
-
-
-def _percent(value: int, whole: int) -> str:
-    return f"{100 * value / whole if whole else 0.0:.4f}"
-
-
-def _line(cells: tuple[object, ...]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()

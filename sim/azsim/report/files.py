@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from azsim.errors import ConfigError
-from azsim.report.atomic import cannot_write, part_beside
+from azsim.report.access import write_access_report, write_bandwidth_report
 from azsim.report.csv import write_compute_report
+from azsim.report.layers_figure import save_layers
 from azsim.report.outputs import save_outputs
+from azsim.report.read import SUMMARY, is_run
 from azsim.report.record import RunRecord
-from azsim.report.summary import WRITTEN_BY, build_summary, save_summary
+from azsim.report.sparse import write_sparse_report
+from azsim.report.summary import build_summary, save_summary
 from azsim.report.timeline import save_timeline
 
-SUMMARY, COMPUTE_REPORT, OUTPUTS, TIMELINE = (
-    "summary.json", "COMPUTE_REPORT.csv", "outputs.npz", "timeline.png",
+OUTPUTS = "outputs.npz"
+TIMELINE, LAYERS = "timeline.png", "layers.png"
+COMPUTE_REPORT, BANDWIDTH_REPORT = "COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv"
+ACCESS_REPORT, SPARSE_REPORT = "DETAILED_ACCESS_REPORT.csv", "SPARSE_REPORT.csv"
+RUN_FILES = (
+    SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, OUTPUTS, TIMELINE,
+    LAYERS,
 )  # fmt: skip
-RUN_FILES = (SUMMARY, COMPUTE_REPORT, OUTPUTS, TIMELINE)
-_LARGEST_SUMMARY_BYTES = 1 << 28
 
 
 def write_run(record: RunRecord, out: Path) -> None:
@@ -37,14 +43,25 @@ def write_run(record: RunRecord, out: Path) -> None:
     target = Path(os.path.realpath(out))
     try:
         with _made_parents(target), _part_folder(target) as part:
-            save_summary(build_summary(record), part / SUMMARY)
-            write_compute_report(record, part / COMPUTE_REPORT)
-            if not record.timing_only:
-                save_outputs(record, part / OUTPUTS)
-            save_timeline(record, part / TIMELINE)
+            try:
+                _write_files(record, part)
+            except ConfigError as error:  # as the user knows the file
+                raise ConfigError(str(error).replace(str(part), str(out))) from None
             _move_into_place(part, target)
     except OSError as error:
-        raise cannot_write(out, error) from None
+        raise _cannot_write(out, error) from None
+
+
+def _write_files(record: RunRecord, folder: Path) -> None:
+    save_summary(build_summary(record), folder / SUMMARY)
+    write_compute_report(record, folder / COMPUTE_REPORT)
+    write_bandwidth_report(record, folder / BANDWIDTH_REPORT)
+    write_access_report(record, folder / ACCESS_REPORT)
+    write_sparse_report(record, folder / SPARSE_REPORT)
+    if not record.timing_only:
+        save_outputs(record, folder / OUTPUTS)
+    save_timeline(record, folder / TIMELINE)
+    save_layers(record, folder / LAYERS)
 
 
 def check_out(out: Path) -> None:
@@ -61,7 +78,7 @@ def check_out(out: Path) -> None:
             # making a folder is the one true test of rights; looking up a name, of its length
             target.exists()
     except OSError as error:
-        raise cannot_write(out, error) from None
+        raise _cannot_write(out, error) from None
 
 
 def _check_existing(out: Path, target: Path) -> None:
@@ -70,25 +87,13 @@ def _check_existing(out: Path, target: Path) -> None:
     if target.is_mount():
         raise ConfigError(f"{out}: must be a folder that can be replaced, not a mount point")
     found = sorted(entry.name for entry in target.iterdir())
-    if found and not _is_run(target):
+    if found and not is_run(target):
         raise ConfigError(f"{out}: must be new, empty or the folder of an earlier run")
     foreign = [name for name in found if name not in RUN_FILES]
     if foreign:
         raise ConfigError(
             f"{out}: must hold nothing but an earlier run to be replaced, not '{foreign[0]}'"
         )
-
-
-def _is_run(folder: Path) -> bool:
-    """Tell whether `folder` holds a summary.json that azsim wrote."""
-    summary = folder / SUMMARY
-    try:
-        if not summary.is_file() or summary.stat().st_size > _LARGEST_SUMMARY_BYTES:
-            return False
-        content = json.loads(summary.read_bytes())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.get("written_by") == WRITTEN_BY
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def _remove_if_empty(folder: Path) -> None:
 @contextmanager
 def _part_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder beside `target`; it is removed if it was not moved away."""
-    part = part_beside(target)
+    part = _part_beside(target)
     try:
         part.mkdir()
         yield part
@@ -134,7 +139,7 @@ def _move_into_place(part: Path, target: Path) -> None:
     if not target.exists():
         part.rename(target)
         return
-    aside = part_beside(target)
+    aside = _part_beside(target)
     try:
         target.rename(aside)
         part.rename(target)
@@ -142,3 +147,12 @@ def _move_into_place(part: Path, target: Path) -> None:
         if aside.exists() and not target.exists():
             aside.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _part_beside(path: Path) -> Path:
+    """Return a new name in the folder of `path`, for something that is not finished yet."""
+    return path.with_name(f".azsim-{secrets.token_hex(6)}.part")
+
+
+def _cannot_write(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path}: cannot be written: {error.strerror or error}")

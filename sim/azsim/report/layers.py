@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azsim.counters import LayerCounters
@@ -79,6 +80,25 @@ def run_work(record: RunRecord) -> UnitWork:
         sum(layer.vector_cycles for layer in layers),
         record.chip.decoder.units,
     )
+
+
+def run_traffic(record: RunRecord, *names: str) -> int:
+    """Return the bytes of some fields of `Traffic`, of all layers together."""
+    layers = record.counters.layers
+    return sum(int(getattr(layer.traffic, name)) for layer in layers for name in names)
+
+
+def longest(spans: Sequence[int], most: int) -> tuple[list[int], list[int]]:
+    """Return (places shown, places left) of layers with these spans, both in model order.
+
+    With more than `most` layers the `most` - 1 longest are shown, so that a row is left for the
+    others.
+    """
+    places = list(range(len(spans)))
+    if len(spans) <= most:
+        return places, []
+    chosen = set(sorted(places, key=lambda place: -spans[place])[: most - 1])
+    return [p for p in places if p in chosen], [p for p in places if p not in chosen]
 
 
 def products_per_cycle(record: RunRecord, info: LayerInfo) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from azsim._atomic import replaced_file
 from azsim.program import Port
-from azsim.report.atomic import replaced_file
 from azsim.report.record import RunRecord
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first time a zip can hold: equal runs give equal bytes

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from azsim.report.atomic import replaced_file
-from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_work
+from azsim._atomic import replaced_file
+from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_traffic, run_work
 from azsim.report.record import RunRecord
 from azsim.units import BITS_PER_BYTE, ceil_div, cycles_to_ms
 
@@ -32,10 +32,11 @@ def build_summary(record: RunRecord) -> Summary:
         **_setting(record),
         **_time(record),
         **_memory(record),
+        **_on_chip(record),
         **_weights(rows),
         **_units(record, rows),
         "stalls": {engine: dict(classes) for engine, classes in record.counters.stalls.items()},
-        "sqnr_db": {name: _rounded(value, 6) for name, value in sorted(record.sqnr_db.items())},
+        "sqnr_db": {name: rounded(value, 6) for name, value in sorted(record.sqnr_db.items())},
         "verified": _verified(record),
         "layers": [_layer(row) for row in rows],
     }
@@ -55,6 +56,9 @@ def _setting(record: RunRecord) -> Summary:
         "chip": record.chip.name,
         "status": record.chip.status,
         "config_hash": record.chip.config_hash(),
+        "configuration": record.chip.model_dump(
+            mode="json", exclude={"name", "description", "status"}
+        ),
         "clock_mhz": record.chip.core.clock_mhz,
         "input": record.input_source,
         "calibration": record.calibration,
@@ -91,7 +95,7 @@ def _percentile(values: Any, share: int) -> float | None:
     """Nearest rank: always a value that occurred."""
     if not len(values):
         return None
-    return _rounded(float(np.percentile(values, share, method="inverted_cdf")))
+    return rounded(float(np.percentile(values, share, method="inverted_cdf")))
 
 
 def _memory(record: RunRecord) -> Summary:
@@ -104,12 +108,28 @@ def _memory(record: RunRecord) -> Summary:
     return {
         "dram_bytes_read": counters.dram_bytes_read,
         "dram_bytes_written": counters.dram_bytes_written,
-        "dram_bandwidth_gb_per_s": None if per_cycle is None else _rounded(per_cycle * giga),
-        "dram_peak_gb_per_s": _rounded(peak * giga),
-        "dram_bandwidth_share": None if per_cycle is None else _rounded(per_cycle / peak),
+        "dram_bandwidth_gb_per_s": None if per_cycle is None else rounded(per_cycle * giga),
+        "dram_peak_gb_per_s": rounded(peak * giga),
+        "dram_bandwidth_share": None if per_cycle is None else rounded(per_cycle / peak),
         "weight_store_bytes_read": counters.counts["store_bytes"],
         "weight_store_fill_cycles": ceil_div(resident_bytes * simple.per_cycles, simple.bytes),
     }
+
+
+def _on_chip(record: RunRecord) -> Summary:
+    """Bytes read and written in the on-chip memories; DMA-A included."""
+    parts = {
+        "abuf_bytes_read": (
+            "abuf_mac_read_bytes", "abuf_vector_read_bytes", "abuf_parameter_read_bytes",
+            "abuf_dma_read_bytes",
+        ),
+        "abuf_bytes_written": ("abuf_vector_write_bytes", "abuf_dma_write_bytes"),
+        "wbuf_bytes_read": ("wbuf_weight_read_bytes", "wbuf_mask_read_bytes"),
+        "wbuf_bytes_written": ("wbuf_weight_write_bytes", "wbuf_mask_write_bytes"),
+        "accumulator_bytes_read": ("accumulator_read_bytes",),
+        "accumulator_bytes_written": ("accumulator_write_bytes",),
+    }  # fmt: skip
+    return {key: run_traffic(record, *names) for key, names in parts.items()}
 
 
 def _weights(rows: tuple[LayerRow, ...]) -> Summary:
@@ -168,6 +188,7 @@ def _layer(row: LayerRow) -> Summary:
         "weights": row.info.weights,
         "nonzeros": row.info.nonzeros,
         "stream_bytes": row.info.stream_bytes,
+        "dram_bytes": row.counters.dram_bytes,
         "span_cycles": row.counters.span_cycles,
         "memory_cycles": row.work.memory_cycles,
         "decode_cycles": row.work.decode_cycles,
@@ -183,10 +204,10 @@ def _quotient(value: float, divisor: float) -> float | None:
 
 
 def _ratio(value: float, divisor: float) -> float | None:
-    return _rounded(_quotient(value, divisor))
+    return rounded(_quotient(value, divisor))
 
 
-def _rounded(value: float | None, digits: int = 9) -> float | None:
+def rounded(value: float | None, digits: int = 9) -> float | None:
     """Round to significant digits: sums of floats may differ in the last bits between machines."""
     if value is None or not math.isfinite(value):
         return None

@@ -8,13 +8,12 @@ without the user's matplotlib settings, so that equal runs give equal files.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from azsim.errors import ConfigError
 from azsim.graph.text import one_line
-from azsim.report.atomic import replaced_file
+from azsim.report.figure import plain, save_figure
 from azsim.report.intervals import NO_TILE, StepIntervals, spread, step_intervals, unit_use
 from azsim.report.layer_groups import GREY, PALETTE, LayerGroups, layer_groups
 from azsim.report.record import RunRecord
@@ -24,8 +23,6 @@ if TYPE_CHECKING:  # loaded when a figure is drawn: it takes longer to load than
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg")
-DOTS_PER_INCH = 130
 TRACK_INCHES = 0.72
 MAX_TRACKS_INCHES = 16.0
 TRACK_BINS = 1200
@@ -44,22 +41,7 @@ def save_timeline(record: RunRecord, path: Path) -> None:
     Raises:
         ConfigError: another suffix, or the file cannot be written.
     """
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise ConfigError(f"{path}: must end in .png, .pdf or .svg")
-    import matplotlib
-
-    no_date: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None},
-        "svg": {"Date": None},
-    }
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": "azsim"})
-        figure = draw_timeline(record)
-        with replaced_file(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DOTS_PER_INCH, metadata=no_date[kind])
+    save_figure(lambda: draw_timeline(record), path)
 
 
 def draw_timeline(record: RunRecord) -> Figure:
@@ -73,7 +55,7 @@ def draw_timeline(record: RunRecord) -> Figure:
     figure = Figure(figsize=(14, tracks_inches + 4.2), layout=layout)
     heights = [tracks_inches / 2, 1.9, tracks_inches / 2]
     whole, use, zoom = figure.subplots(3, 1, height_ratios=heights)
-    _plain(figure.suptitle(_title(record), x=0.008, ha="left", fontsize=13, fontweight="bold"))
+    plain(figure.suptitle(_title(record), x=0.008, ha="left", fontsize=13, fontweight="bold"))
     _draw_whole(whole, layer_groups(record.program.layers), steps)
     _draw_use(use, record, steps)
     _draw_zoom(zoom, steps)
@@ -92,11 +74,6 @@ def _title(record: RunRecord) -> str:
 def _short(name: str, characters: int) -> str:
     text = one_line(name)
     return text if len(text) <= characters else "..." + text[3 - characters :]
-
-
-def _plain(text: Any) -> None:
-    """Show a name as it is: '$' in it starts no formula."""
-    text.set_parse_math(False)
 
 
 def _caption(axes: Axes, text: str, y: float = 1.0) -> None:
@@ -161,7 +138,7 @@ def _label_groups(axes: Axes, groups: LayerGroups, steps: StepIntervals) -> None
                 color=groups.colour(group), fontweight="bold",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
-            _plain(label)
+            plain(label)
         begin = end
 
 
