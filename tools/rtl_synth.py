@@ -1,8 +1,8 @@
 """Synthesize the decoder with generic gates and report its size: `make rtl-synth`.
 
 No cell library and no timing constraint: gate equivalents are yosys' CMOS transistor estimate / 4.
-The RAM of the table slots is left out (8 Kbit, a macro on a chip). With `--ecp5` also maps to a Lattice
-ECP5 and, if nextpnr-ecp5 is installed, places it for a clock estimate.
+The RAM of the table slots is left out (8 Kbit, a macro on a chip). With `--ecp5` also maps to a
+Lattice ECP5 and, if nextpnr-ecp5 is installed, places it for a clock estimate.
 """
 
 from __future__ import annotations

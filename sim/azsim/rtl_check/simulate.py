@@ -1,7 +1,7 @@
 """Build a decoder with Icarus Verilog and run the bench on it.
 
-`python -m azsim.rtl_check.simulate JOB`: a process of its own, so that its caller can end it, and so that it may leave what it prints in a
-log. Exit code 3: the sources did not compile.
+`python -m azsim.rtl_check.simulate JOB`: a process of its own, so that its caller can end it, and
+so that it may leave what it prints in a log. Exit code 3: the sources did not compile.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The volume run: millions of cycles through Verilator, `python -m azsim.rtl_check.volume`.
 
 The clocked model runs first and writes inputs and expected outputs of every cycle; the RTL,
-compiled to a shared library, replays the inputs in one call per batch; numpy compares. The inputs can be
-fixed beforehand because the model says when a word is accepted. Scenarios are those of
+compiled to a shared library, replays the inputs in one call per batch; numpy compares. The inputs
+can be fixed beforehand because the model says when a word is accepted. Scenarios are those of
 `azsim verify-rtl`, so a mismatch can be replayed there. Verilator knows no X; the lockstep does.
 """
 
