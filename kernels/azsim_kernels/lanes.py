@@ -104,7 +104,7 @@ def lane_cycles(work: Ints, ends: Ints, queue: Ints, timing: tuple[int, int, int
     broadcast = 0
     for item in range(work.shape[0]):
         broadcast = broadcast_item(item, broadcast, work[item], ends, queue, timing)
-    return ends.max() if work.shape[0] > 0 else 0  # type: ignore[no-any-return]
+    return ends.max() if work.shape[0] > 0 else 0
 
 
 @kernel

@@ -11,8 +11,6 @@ them, and goes on when it is called again.
 
 from __future__ import annotations
 
-import numpy as np
-
 from azsim_kernels._jit import kernel
 from azsim_kernels.isa import (
     BAD_OPERAND,
@@ -78,6 +76,7 @@ from azsim_kernels.machine_types import (
     Scratch,
     Storage,
     Tables,
+    typed,
 )
 from azsim_kernels.memory_simple import next_completion
 from azsim_kernels.tile_format import WINDOW_BITS
@@ -86,9 +85,8 @@ RUNNING = -1  # status while the step goes on
 WATCHDOG = -2  # the step did not end within the cycles allowed
 WANTS = -3  # the caller must do something, see `run_step`
 
-# A plain 0 or 4 as an argument would make numba compile the function once more for that number.
-_FIRST = np.int64(0)
-_IDLE = np.int64(IDLE)
+_FIRST = typed(0)  # engine number
+_IDLE = typed(IDLE)
 
 
 @kernel
@@ -146,14 +144,14 @@ def _take_effect(core: Records, planned: Records, command: int, slots: Records) 
     """
     opcode = planned["opcode"]
     if command == core["failed"]:
-        return fail(core, command, BAD_OPERAND, 0)  # type: ignore[no-any-return]
+        return fail(core, command, BAD_OPERAND, 0)
     if command != core["answered"] and _asks_for(core, opcode):
         core["asked"] = command
         return WANTS
     if opcode in (TILE, RAW, TABLE):
         unit = core["units"][planned["unit"]]
         if unit["status"] != 0:
-            return fail(core, command, BAD_TILE, unit["status"])  # type: ignore[no-any-return]
+            return fail(core, command, BAD_TILE, unit["status"])
         if opcode != TABLE and core["fills"] == 0:
             slot = slots[planned["arg"][0]]
             point_slot(slot, unit["pool"], unit["size"], unit["version"])
@@ -170,7 +168,7 @@ def _free_engine(
     _note_order(core, times, command, planned["opcode"])
     semaphore = _give(core, planned, params["semaphore_max"])
     if semaphore >= 0:
-        return fail(core, command, SEMAPHORE_OVERFLOW, semaphore)  # type: ignore[no-any-return]
+        return fail(core, command, SEMAPHORE_OVERFLOW, semaphore)
     _count_command(core, planned)
     if planned["opcode"] in (TILE, RAW, TABLE):
         close_decoding(params, core, planned["engine"], core["now"])
@@ -215,7 +213,7 @@ def _finish_commands(
                     _fill_slot(params, core, planned, tables.slots, storage)
                 status = _free_engine(params, core, planned, command, times)
             if status != RUNNING:
-                return status  # type: ignore[no-any-return]
+                return status
         earliest = min(earliest, engine["free_at"])
     core["next_free"] = earliest
     return RUNNING
@@ -316,7 +314,7 @@ def _next_start(
 def _start_dma_a(
     params: Records, core: Records, planned: Records, tables: Tables, storage: Storage
 ) -> int:
-    return start_dma_a(params, core, planned, storage.abuf, tables.rows)  # type: ignore[no-any-return]
+    return start_dma_a(params, core, planned, storage.abuf, tables.rows)
 
 
 @kernel
@@ -370,7 +368,7 @@ def _start_commands(
             engine["free_at"] = core["now"] + planned["duration"]
         if status != DONE:
             core["error_command"] = engine["running"]
-            return status  # type: ignore[no-any-return]
+            return status
         core["next_free"] = min(core["next_free"], engine["free_at"])
         _attribute(core, units, number, _running_class(units, number))
         number = _next_start(params, core, commands, order, times, number + 1)

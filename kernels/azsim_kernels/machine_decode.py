@@ -109,7 +109,7 @@ def _time_deferred(core: Records, number: int, schedule: Schedule) -> None:
         place = (unit["accepted"] - unit["word"] + word) & (WINDOW - 1)
         accept = words[number, ACCEPT, place]
         alone = 1 if accept > last_fire else 0
-        beats = np.int64(schedule[unit["schedule"] + word, SETS])
+        beats = int(schedule[unit["schedule"] + word, SETS])
         if beats > 0:
             last_fire = max(last_fire, accept) + beats
         words[number, FIRE, place] = last_fire
@@ -151,12 +151,12 @@ def advance_decoder(core: Records, number: int, schedule: Schedule, room: int) -
     sum_alone = 0
     for i in range(count):
         last = max(last + 1, core["now"])
-        needed = np.int64(schedule[base + i, NEEDS])
+        needed = int(schedule[base + i, NEEDS])
         if needed > 0:
             back = (accepted + i - (needed & 15)) & (WINDOW - 1)
             last = max(last, words[number, FIRE, back] - (needed >> 4) + 1)
         alone = 1 if last > last_fire else 0
-        beats = np.int64(schedule[base + i, SETS])
+        beats = int(schedule[base + i, SETS])
         if beats > 0:
             last_fire = max(last_fire, last) + beats
         place = (accepted + i) & (WINDOW - 1)

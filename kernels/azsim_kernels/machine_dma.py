@@ -4,8 +4,6 @@ docs/timing_model.md).
 
 from __future__ import annotations
 
-import numpy as np
-
 from azsim_kernels._jit import kernel
 from azsim_kernels.machine_types import (
     ACCEPT,
@@ -19,11 +17,12 @@ from azsim_kernels.machine_types import (
     WINDOW,
     Ints,
     Records,
+    typed,
 )
 from azsim_kernels.memory_simple import pop_completion, put_request
 
-TICKET_A = np.int64(1 << 40)  # DMA-A's bursts need no names: the command counts them
-_MEMORY = np.int64(0)  # bus number
+TICKET_A = typed(1 << 40)  # DMA-A's bursts need no names: the command counts them
+_MEMORY = typed(0)  # bus number
 NOTHING = -1  # no burst is visible any more
 NO_WORDS = -2  # a burst is, but it brings no words to a decoder
 

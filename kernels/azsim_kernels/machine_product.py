@@ -38,7 +38,7 @@ def _product_fits(params: Records, planned: Records) -> bool:
         return True
     if arg[7] < per_lane or m - 1 > (depth - per_lane - arg[6]) // arg[7] or arg[5] < 0:
         return False
-    return arg[5] == 0 or m - 1 <= (params["abuf_size"] - columns - arg[3]) // arg[5]
+    return bool(arg[5] == 0 or m - 1 <= (params["abuf_size"] - columns - arg[3]) // arg[5])
 
 
 @kernel

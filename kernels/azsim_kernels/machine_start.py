@@ -135,7 +135,7 @@ def start_dma_a(
     if planned["opcode"] == GATHER:
         status = _read_indices(core, planned, rows, abuf, params["dram_size"])
         if status != DONE:
-            return status  # type: ignore[no-any-return]
+            return status
         dma["rows"] = arg[4]
     else:
         in_dram = inside(arg[0], arg[2], params["dram_size"])
@@ -176,7 +176,7 @@ def _read_indices(
     for i in range(count):
         row = 0
         for byte in range(4):
-            row |= np.int64(abuf[index_address + 4 * i + byte]) << (8 * byte)
+            row |= int(abuf[index_address + 4 * i + byte]) << (8 * byte)
         if row >= table_rows:  # a negative index is above 2^31 here
             core["error_code"] = i
             return BAD_INDEX

@@ -16,12 +16,20 @@ from azsim_kernels.tile_format import SLOTS
 
 FAR = 1 << 62
 
-# Classes of an engine besides the stall classes of `isa`, resolved when the span is closed.
-# (Typed, as numba compiles a function anew for each plain number that is passed to it.)
-DECODING = np.int64(5)  # a DECODE command runs: its beats and words say which cycles are busy
-FETCHING = np.int64(6)  # a FETCH runs: busy, blocked or waiting by its bursts and credits
 
-Records = NDArray[Any]  # structured arrays and their records
+
+def typed(value: int) -> int:
+    """Return `value` as an int64: numba compiles a function anew for each plain constant passed to
+    it, but not for these.
+    """
+    return np.int64(value)  # type: ignore[return-value]
+
+
+# Classes of an engine besides the stall classes of `isa`, resolved when the span is closed.
+DECODING = typed(5)  # a DECODE command runs: its beats and words say which cycles are busy
+FETCHING = typed(6)  # a FETCH runs: busy, blocked or waiting by its bursts and credits
+
+Records = Any  # structured arrays and their records: numpy's types know no fields
 Ints = NDArray[np.int64]
 Schedule = NDArray[np.int32]
 

@@ -184,7 +184,8 @@ class FastMachine:
     def _start_state(self) -> bytes:
         """Return what times of a step depend on and a step or the owner may change."""
         slots, tiles = self._tables.slots, self._tables.tiles
-        return slots["version"].tobytes() + slots["covered"].tobytes() + tiles["version"].tobytes()
+        parts = (slots["version"], slots["covered"], tiles["version"])
+        return b"".join(part.tobytes() for part in parts)
 
     def _run(self, start_state: bytes, max_cycles: int) -> isa.StepResult:
         slots = self._tables.slots.copy()

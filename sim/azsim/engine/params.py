@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azsim.config import ChipConfig
+from azsim.config import OP_CLASSES, ChipConfig
 from azsim_kernels import isa
 
 _SKIP = ("none", "weight", "activation", "both")  # in the order of isa.SKIP_NONE and on
@@ -12,7 +12,7 @@ _PROFILE = ("bitmap", "ans", "none")  # in the order of isa.DECODER_BITMAP and o
 def machine_params(chip: ChipConfig) -> isa.MachineParams:
     """Return the kernels' view of `chip`."""
     simple, mac = chip.memory.simple, chip.mac_array
-    operations = [chip.vector.ops[name] for name in isa.VECTOR_CLASSES]
+    operations = [chip.vector.ops[name] for name in OP_CLASSES]
     widths = range(1, 9)
     products = tuple(mac.products_per_cycle(bits) // mac.macs_per_lane for bits in widths)
     return isa.MachineParams(

@@ -71,7 +71,8 @@ def engine_numbers(commands: npt.NDArray[Any], units: int) -> Ints:
     """Return the engine number of each command, int64 (n,)."""
     by_class = np.array([isa.engine_number(c, 0, units) for c in range(5)], np.int64)
     has_unit = np.isin(commands["engine"], (isa.DMA_W, isa.DECODE))
-    return by_class[commands["engine"]] + np.where(has_unit, commands["unit"], 0)
+    numbers: Ints = by_class[commands["engine"]] + np.where(has_unit, commands["unit"], 0)
+    return numbers
 
 
 def build_plan(params: isa.MachineParams, commands: npt.NDArray[Any], abuf_bytes: int) -> Plan:
@@ -179,7 +180,8 @@ def _valid_pairs(params: isa.MachineParams, plan: Plan, sizes: tuple[int, int]) 
         (slot >= 0) & (slot < SLOTS),
         (groups >= 1) & (groups <= params.slot_weights // GROUP_WEIGHTS),
     )
-    return found[fits]
+    valid: Ints = found[fits]
+    return valid
 
 
 def _written_by_stores(plan: Plan, tiles: npt.NDArray[Any]) -> Bools:
