@@ -401,11 +401,11 @@ def test_run_folders_that_cannot_be_written() -> None:
     cases = [
         ("file", "must be a folder, not a file"),
         ("pipe", "must be a folder, not a file"),
-        ("file/out", "cannot be written (Not a directory)"),
+        ("file/out", "cannot be written: Not a directory"),
         ("full", "must be new, empty or the folder of an earlier run"),
         (".", "must be new, empty or the folder of an earlier run"),
-        ("/proc/azsim-out", "cannot be written (No such file or directory)"),
-        (long, "cannot be written (File name too long)"),
+        ("/proc/azsim-out", "cannot be written: No such file or directory"),
+        (long, "cannot be written: File name too long"),
     ]
     for out, reason in cases:
         refused(("run", "model.onnx", "-i", "frames.npz", "-o", out), f"{out}: {reason}")

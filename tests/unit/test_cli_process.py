@@ -146,7 +146,7 @@ LIMITED = (
         (
             ["run", "model.onnx", "-i", "frames.npz", "-o", "full"],
             2000,
-            "full/summary.json: cannot be written (File too large)",
+            "full/summary.json: cannot be written: File too large",
         ),
         (
             ["compile", "model.onnx", "-i", "frames.npz", "-o", "m.azp"],
