@@ -17,7 +17,6 @@ from azsim_kernels.tile_format import SLOTS
 FAR = 1 << 62
 
 
-
 def typed(value: int) -> int:
     """Return `value` as an int64: numba compiles a function anew for each plain constant passed to
     it, but not for these.
@@ -28,6 +27,11 @@ def typed(value: int) -> int:
 # Classes of an engine besides the stall classes of `isa`, resolved when the span is closed.
 DECODING = typed(5)  # a DECODE command runs: its beats and words say which cycles are busy
 FETCHING = typed(6)  # a FETCH runs: busy, blocked or waiting by its bursts and credits
+
+# Status of a step besides those of `isa`.
+RUNNING = -1  # it goes on
+WATCHDOG = -2  # it did not end within the cycles allowed
+WANTS = -3  # the caller must do something, see `machine.run_step`
 
 Records = Any  # structured arrays and their records: numpy's types know no fields
 Ints = NDArray[np.int64]

@@ -28,10 +28,19 @@ from azsim.engine.plan import TileLayout, build_plan, check_commands, lay_out_ti
 from azsim.engine.tiles import TileDecoder
 from azsim.errors import SimulationError
 from azsim_kernels import isa
-from azsim_kernels.machine import WANTS, WATCHDOG, run_step
+from azsim_kernels.machine import run_step
 from azsim_kernels.machine_effects import apply_effects
 from azsim_kernels.machine_tiles import own_slot
-from azsim_kernels.machine_types import CORE, DISPATCH, FREE, ORDER, START, pack_params
+from azsim_kernels.machine_types import (
+    CORE,
+    DISPATCH,
+    FREE,
+    ORDER,
+    START,
+    WANTS,
+    WATCHDOG,
+    pack_params,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
