@@ -212,10 +212,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 def _roots() -> list[str]:
     """Return the folders that hold the packages, and what was on the path."""
-    import azsim
-    import azsim_kernels
-
-    roots = [str(Path(str(package.__file__)).parents[1]) for package in (azsim, azsim_kernels)]
+    modules = (sys.modules["azsim"], sys.modules["azsim_kernels"])
+    roots = [str(Path(str(module.__file__)).parents[1]) for module in modules]
     return list(
         dict.fromkeys([*roots, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
     )
