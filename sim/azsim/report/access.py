@@ -192,7 +192,7 @@ def _cells(access: Access) -> list[str]:
 def write_bandwidth_report(record: RunRecord, path: Path) -> None:
     """Write BANDWIDTH_REPORT.csv to `path`. Raises ConfigError if it cannot be written."""
     masked = has_masks(record.chip)
-    columns = list(LEADING)
+    columns: list[Fields] = list(LEADING)
     if masked:
         columns.insert(2, SRAM_METADATA)
     header = BANDWIDTH_HEADER.format(METADATA_COLUMN if masked else "")
