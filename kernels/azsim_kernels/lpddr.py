@@ -2,7 +2,7 @@
 
     lp = new_lpddr(params)
     put_request(lp, port, ticket, address, size, is_write, time_ps)
-    first_ps = advance(lp, until_ps)         # nobody asks for more before until_ps
+    first_ps = advance(lp, until_ps, False)  # nobody asks for more before until_ps
     ticket = pop_completion(lp, now_ps)      # -1: no more
 
 `advance` goes through the memory clocks before `until_ps`, but not beyond the first completion it
@@ -15,29 +15,53 @@ from __future__ import annotations
 from azsim_kernels._jit import kernel
 from azsim_kernels.lpddr_commands import (
     choose_command,
-    note_command,
     refresh_step,
-    send_row_command,
-    trace_command,
+    send_command,
+    start_refresh,
 )
-from azsim_kernels.lpddr_params import ALL_BANK, PER_BANK, READ, WRITE
+from azsim_kernels.lpddr_params import ALL_BANK, READ, WRITE
 from azsim_kernels.lpddr_requests import (
     admit_burst,
     drop_entry,
+    fill_entry,
+    fill_window,
     first_done,
     move_bursts,
-    next_completion,
     pop_completion,
     put_request,
 )
-from azsim_kernels.lpddr_stream import stream_columns
+from azsim_kernels.lpddr_stream import choose_in_stream, is_stream, stream_columns
 from azsim_kernels.lpddr_types import (
+    C_BARE,
+    C_BYPASSED,
+    C_CLOCK,
+    C_COUNTS,
+    C_DUE,
+    C_HEAD,
+    C_OPEN_BANKS,
+    C_OPEN_SINCE,
+    C_OWED,
+    C_PENDING,
+    C_REFRESHING,
+    C_SEEN,
+    CHANNEL_SIZE,
+    CHANNELS,
+    CHANNELS_AT,
+    CLOCK_PS,
     FAR,
+    INTERVAL,
     OPEN_CLOCKS,
-    S_PORT,
+    READ_CLOCKS,
+    REFRESH,
+    RING_MASK,
+    S_LEFT,
+    S_SIZE,
+    SLOTS_AT,
     W_BANK,
-    W_ROW,
+    W_SIZE,
     W_SLOT,
+    WINDOW_IN,
+    WRITE_CLOCKS,
     Lpddr,
     new_lpddr,
 )
@@ -47,10 +71,8 @@ __all__ = [
     "core_cycle",
     "core_time_ps",
     "new_lpddr",
-    "next_completion",
     "pop_completion",
     "put_request",
-    "settle",
 ]
 
 
@@ -67,133 +89,88 @@ def core_cycle(time_ps: int, clock_mhz: int) -> int:
 
 
 @kernel
-def _start_refresh(lp: Lpddr, ch: int) -> None:
-    """Begin a refresh if enough are owed, or one is and nobody needs its banks."""
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    if channel["owed"] >= settings["batch"]:
-        channel["refreshing"] = 1
-        return
-    ring = lp.window.shape[1] - 1
-    wanted = channel["count"] > 0
-    if settings["refresh"] == PER_BANK:
-        wanted = False
-        for i in range(channel["count"]):
-            if lp.window[ch, (channel["head"] + i) & ring, W_BANK] == channel["refresh_bank"]:
-                wanted = True
-    if not wanted:
-        channel["refreshing"] = 1
-
-
-@kernel
-def _send_column(lp: Lpddr, ch: int, index: int, command: int, now: int) -> None:
-    """Send RD or WR for the burst `index` places from the oldest."""
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    entry = lp.window[ch, (channel["head"] + index) & ring]
-    slot = entry[W_SLOT]
-    bank = entry[W_BANK]
-    note_command(lp, ch, command, bank, now)
-    trace_command(lp, ch, command, bank, entry[W_ROW], lp.slots[slot, S_PORT], now)
-    lp.counts[ch, command] += 1
-    channel["bypassed"] = channel["bypassed"] + 1 if index > 0 else 0
-    channel["pending"] -= 1
-    drop_entry(lp, ch, index)
-    latency = settings["read_clocks"] if command == READ else settings["write_clocks"]
-    move_bursts(lp, slot, 1, now + latency)
-
-
-@kernel
-def _send_for_window(lp: Lpddr, ch: int, now: int, before: int) -> tuple[int, int]:
-    """Send the command that FR-FCFS chooses at `now`, a whole stream of them where it can.
-
-    Returns (1 if one was sent, the first clock in which one may be sent).
-    """
-    command, index, clock = choose_command(lp, ch, now)
-    if command < 0:
-        return 0, clock
-    channel = lp.channels[ch]
-    if command in (READ, WRITE):
-        if index > 0 or stream_columns(lp, ch, now, before) == 0:
-            _send_column(lp, ch, index, command, now)
-    else:
-        ring = lp.window.shape[1] - 1
-        entry = lp.window[ch, (channel["head"] + index) & ring]
-        send_row_command(lp, ch, command, entry[W_BANK], entry[W_ROW], now)
-        port = lp.slots[entry[W_SLOT], S_PORT]
-        trace_command(lp, ch, command, entry[W_BANK], entry[W_ROW], port, now)
-    return 1, clock
-
-
-@kernel
-def _step_channel(lp: Lpddr, ch: int, before: int) -> None:
-    """Go through the next clock of channel `ch` in which something can happen, or through a whole
+def _step_channel(lp: Lpddr, at: int, before: int) -> None:
+    """Go through the next clock of a channel in which something can happen, or through a whole
     stream of them before clock `before`, and find the one after.
     """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    now = channel["clock"]
-    while channel["due"] <= now:
-        channel["owed"] += 1
-        channel["due"] += settings["interval"]
-    following = min(admit_burst(lp, ch, now), channel["due"])
-    if channel["owed"] > 0 and channel["refreshing"] == 0:
-        _start_refresh(lp, ch)
-    channel["seen"] = now + 1
-    taken = 0
-    if channel["refreshing"] == 1:
-        taken, clock = refresh_step(lp, ch, now)
+    now = lp[at + C_CLOCK]
+    while lp[at + C_DUE] <= now:
+        lp[at + C_OWED] += 1
+        lp[at + C_DUE] += lp[INTERVAL]
+    following = min(admit_burst(lp, at, now), lp[at + C_DUE])
+    if lp[at + C_OWED] > 0 and lp[at + C_REFRESHING] == 0:
+        fill_window(lp, at)
+        start_refresh(lp, at)
+    lp[at + C_SEEN] = now + 1
+    sent = False
+    command = -1
+    index = 0
+    if lp[at + C_REFRESHING] == 1:
+        clock = refresh_step(lp, at, now)
         following = min(following, clock)
-    if taken == 0 and (channel["refreshing"] == 0 or settings["refresh"] != ALL_BANK):
-        taken, clock = _send_for_window(lp, ch, now, before)
+        sent = clock <= now
+    if not sent and (lp[at + C_REFRESHING] == 0 or lp[REFRESH] != ALL_BANK):
+        if is_stream(lp, at):
+            command, index, clock = choose_in_stream(lp, at, now)
+            if command in (READ, WRITE) and index == 0:
+                sent = stream_columns(lp, at, now, before) > 0
+        else:
+            fill_window(lp, at)
+            command, index, clock = choose_command(lp, at, now)
         following = min(following, clock)
-    channel["clock"] = channel["seen"] if taken == 1 else max(following, now + 1)
+    if not sent and command >= 0:
+        burst = at + lp[WINDOW_IN] + W_SIZE * ((lp[at + C_HEAD] + index) & lp[RING_MASK])
+        if lp[at + C_BARE] == 1:
+            fill_entry(lp, burst)
+        send_command(lp, at, command, lp[burst + W_BANK], burst, now)
+        sent = True
+        if command in (READ, WRITE):
+            slot = lp[burst + W_SLOT]
+            lp[at + C_BYPASSED] = lp[at + C_BYPASSED] + 1 if index > 0 else 0
+            lp[at + C_PENDING] -= 1
+            drop_entry(lp, at, index)
+            left = lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] - 1
+            latency = lp[READ_CLOCKS] if command == READ else lp[WRITE_CLOCKS]
+            move_bursts(lp, slot, left, now + latency)
+    lp[at + C_CLOCK] = lp[at + C_SEEN] if sent else max(following, now + 1)
 
 
 @kernel
-def advance(lp: Lpddr, until_ps: int) -> int:
+def advance(lp: Lpddr, until_ps: int, to_the_end: bool) -> int:
     """Go through the memory clocks before `until_ps`, up to the first completion.
 
     Returns the time in ps of the earliest completion known, FAR if none is. It stands if it is
     before `until_ps`; else a request put at `until_ps` or later may still be done sooner. Idle
-    channels stay behind.
+    channels stay behind and catch up when a request comes; `to_the_end`, for the counters at the
+    end of a step, when nothing is in flight, takes them along too.
     """
-    settings = lp.settings[0]
-    channels = settings["channels"]
-    until = (until_ps + settings["clock_ps"] - 1) // settings["clock_ps"]
-    soonest = min(settings["read_clocks"], settings["write_clocks"])
+    until = (until_ps + lp[CLOCK_PS] - 1) // lp[CLOCK_PS]
+    soonest = min(lp[READ_CLOCKS], lp[WRITE_CLOCKS])
     while True:
         before = min(until, first_done(lp))
-        chosen = -1
         clock = before
+        chosen = lp[CHANNELS]  # none
         other = FAR
-        for ch in range(channels):
-            channel = lp.channels[ch]
-            if channel["pending"] > 0:
-                if channel["clock"] < clock:
-                    if chosen >= 0:
-                        other = min(other, clock)
+        for ch in range(lp[CHANNELS]):
+            at = lp[CHANNELS_AT] + ch * lp[CHANNEL_SIZE]
+            if lp[at + C_PENDING] > 0 or to_the_end:
+                if lp[at + C_CLOCK] < clock:
+                    if chosen < lp[CHANNELS]:
+                        other = clock
                     chosen = ch
-                    clock = channel["clock"]
+                    clock = lp[at + C_CLOCK]
                 else:
-                    other = min(other, channel["clock"])
-        if chosen < 0:
-            return next_completion(lp)
-        _step_channel(lp, chosen, min(before, other + soonest))
-
-
-@kernel
-def settle(lp: Lpddr, until_ps: int) -> None:
-    """Let idle channels catch up with the refreshes before `until_ps`, and count the clocks with an
-    open row up to there; for the counters at the end of a step. Nothing may be in flight.
-    """
-    settings = lp.settings[0]
-    until = (until_ps + settings["clock_ps"] - 1) // settings["clock_ps"]
-    for ch in range(settings["channels"]):
-        channel = lp.channels[ch]
-        while channel["clock"] < until:
-            _step_channel(lp, ch, until)
-        if channel["open_banks"] > 0 and channel["open_since"] < until:
-            lp.counts[ch, OPEN_CLOCKS] += until - channel["open_since"]
-            channel["open_since"] = until
+                    other = min(other, lp[at + C_CLOCK])
+        if chosen == lp[CHANNELS]:
+            break
+        # Another channel may find a completion first, though not sooner than a burst takes.
+        at = lp[CHANNELS_AT] + chosen * lp[CHANNEL_SIZE]
+        _step_channel(lp, at, min(before, other + soonest))
+    if to_the_end:
+        for ch in range(lp[CHANNELS]):
+            at = lp[CHANNELS_AT] + ch * lp[CHANNEL_SIZE]
+            if lp[at + C_OPEN_BANKS] > 0 and lp[at + C_OPEN_SINCE] < until:
+                lp[at + C_COUNTS + OPEN_CLOCKS] += until - lp[at + C_OPEN_SINCE]
+                lp[at + C_OPEN_SINCE] = until
+    clock = first_done(lp)
+    return FAR if clock == FAR else clock * lp[CLOCK_PS]

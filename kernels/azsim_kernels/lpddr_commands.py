@@ -1,8 +1,8 @@
 """Sending commands in the fast LPDDR model: what a command makes the others wait for, what it does
-to the rows, and the choice of the next one (sections 3 and 6 of docs/memory.md).
+to the rows, and the choice of the next one (sections 3, 5 and 6 of docs/memory.md).
 
-The rows of the constraint table are folded into `ready`: per bank, group and channel the earliest
-clock of each command, raised whenever a command is sent.
+The rows of the constraint table are folded into the ready table: per bank, group and channel the
+earliest clock of each command, raised whenever a command is sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from azsim_kernels.lpddr_params import (
     ACT,
     BANK,
     CHANNEL,
-    GROUP,
     PER_BANK,
     PRE,
     PREA,
@@ -20,139 +19,189 @@ from azsim_kernels.lpddr_params import (
     REFP,
 )
 from azsim_kernels.lpddr_types import (
+    BANKS,
+    BATCH,
+    BYPASS_LIMIT,
+    C_BYPASSED,
+    C_COUNT,
+    C_COUNTS,
+    C_HEAD,
+    C_NUMBER,
+    C_OPEN_BANKS,
+    C_OPEN_SINCE,
+    C_OWED,
+    C_REFRESH_BANK,
+    C_REFRESHING,
     FAR,
+    GAPS_AT,
+    GAPS_SIZE,
+    GROUP_BANKS,
     OPEN_CLOCKS,
+    OPEN_ROW,
+    PLACES,
+    READY_IN,
+    RECENT_IN,
+    RECENT_SIZE,
+    REFRESH,
+    RING_MASK,
+    RULES,
+    RULES_AT,
+    S_PORT,
+    S_SIZE,
+    SLOTS_AT,
+    TRACE_AT,
+    TRACE_ROOM,
+    TRACED,
     W_BANK,
     W_COMMAND,
     W_ROW,
-    Ints,
+    W_SIZE,
+    W_SLOT,
+    WINDOW_IN,
     Lpddr,
-    Records,
 )
 
 
 @kernel
-def ready_clock(settings: Records, ready: Ints, command: int, bank: int) -> int:
-    """Return the first clock in which no constraint forbids `command` to `bank`.
-
-    ready  (B + G + 1, 7) of one channel
+def ready_clock(lp: Lpddr, at: int, command: int, bank: int) -> int:
+    """Return the first clock in which no constraint forbids `command` to `bank`; PREA and REFA
+    concern all banks.
     """
-    banks = settings["banks"]
-    last = ready.shape[0] - 1
+    ready = at + lp[READY_IN] + command
+    clock = lp[ready + 8 * (lp[PLACES] - 1)]
     if command in (PREA, REFA):
-        clock = ready[last, command]
-        for place in range(last):
-            clock = max(clock, ready[place, command])
-        return clock  # type: ignore[no-any-return]
-    group = banks + bank // settings["banks_per_group"]
-    return max(ready[bank, command], ready[group, command], ready[last, command])  # type: ignore[no-any-return]
+        for place in range(lp[PLACES] - 1):
+            clock = max(clock, lp[ready + 8 * place])
+        return clock
+    group = lp[BANKS] + bank // lp[GROUP_BANKS]
+    return max(clock, lp[ready + 8 * bank], lp[ready + 8 * group])
 
 
 @kernel
-def _raise(lp: Lpddr, ch: int, scope: int, place: int, command: int, now: int) -> None:
+def _raise(lp: Lpddr, at: int, scope: int, place: int, command: int, now: int) -> None:
     """Let what must follow `command`, sent at `now`, wait in the bank, group or channel `place`."""
-    for then in range(7):
-        gap = lp.gaps[scope, command, then]
-        if gap > 0 and lp.ready[ch, place, then] < now + gap:
-            lp.ready[ch, place, then] = now + gap
-    for r in range(lp.windows.shape[0]):
-        if lp.windows[r, 0] == scope and (lp.windows[r, 1] >> command) & 1:
-            count = lp.windows[r, 3]
-            recent = lp.recent[ch, r, place]
-            at = recent[0] if recent[0] > 0 else 0
-            recent[1 + at] = now
-            at = at + 1 if at + 1 < count else 0
-            recent[0] = at
-            until = recent[1 + at] + lp.windows[r, 4]  # the oldest of the last `count`
+    gaps = lp[GAPS_AT] + (scope * 7 + command) * GAPS_SIZE
+    ready = at + lp[READY_IN] + 8 * place
+    for k in range(lp[gaps]):
+        then = ready + lp[gaps + 1 + 2 * k]
+        lp[then] = max(lp[then], now + lp[gaps + 2 + 2 * k])
+    for r in range(lp[RULES]):  # rows with a count: the oldest of the last `count` commands rules
+        rule = lp[RULES_AT] + 5 * r
+        if lp[rule] == scope and (lp[rule + 1] >> command) & 1:
+            recent = at + lp[RECENT_IN] + (r * lp[PLACES] + place) * RECENT_SIZE
+            turn = lp[recent]
+            lp[recent + 1 + turn] = now
+            turn = turn + 1 if turn + 1 < lp[rule + 3] else 0
+            lp[recent] = turn
+            until = lp[recent + 1 + turn] + lp[rule + 4]
             for then in range(7):
-                if (lp.windows[r, 2] >> then) & 1 and lp.ready[ch, place, then] < until:
-                    lp.ready[ch, place, then] = until
+                if (lp[rule + 2] >> then) & 1:
+                    lp[ready + then] = max(lp[ready + then], until)
 
 
 @kernel
-def note_command(lp: Lpddr, ch: int, command: int, bank: int, now: int) -> None:
+def note_command(lp: Lpddr, at: int, command: int, bank: int, now: int) -> None:
     """Raise everything that must wait for `command` to `bank` at `now`."""
-    settings = lp.settings[0]
-    banks = settings["banks"]
-    last = lp.ready.shape[1] - 1
-    if command in (PREA, REFA):
-        for b in range(banks):
-            _raise(lp, ch, BANK, b, command, now)
-        for g in range(banks, last):
-            _raise(lp, ch, GROUP, g, command, now)
-    else:
-        _raise(lp, ch, BANK, bank, command, now)
-        _raise(lp, ch, GROUP, banks + bank // settings["banks_per_group"], command, now)
-    _raise(lp, ch, CHANNEL, last, command, now)
+    for scope in range(3):
+        if scope == CHANNEL:
+            first = lp[PLACES] - 1
+            last = first + 1
+        elif command in (PREA, REFA):
+            first = 0 if scope == BANK else lp[BANKS]
+            last = lp[BANKS] if scope == BANK else lp[PLACES] - 1
+        else:
+            first = bank if scope == BANK else lp[BANKS] + bank // lp[GROUP_BANKS]
+            last = first + 1
+        for place in range(first, last):
+            _raise(lp, at, scope, place, command, now)
 
 
 @kernel
 def trace_command(
-    lp: Lpddr, ch: int, command: int, bank: int, row: int, port: int, now: int
+    lp: Lpddr, at: int, command: int, bank: int, row: int, port: int, now: int
 ) -> None:
     """Write the command into the trace if there is room for it."""
-    core = lp.core[0]
-    at = core["traced"]
-    if at < lp.trace.shape[0]:
-        lp.trace[at, 0] = now
-        lp.trace[at, 1] = ch
-        lp.trace[at, 2] = command
-        lp.trace[at, 3] = bank
-        lp.trace[at, 4] = row
-        lp.trace[at, 5] = port
-    core["traced"] = at + 1
+    if lp[TRACED] < lp[TRACE_ROOM]:
+        entry = lp[TRACE_AT] + 6 * lp[TRACED]
+        lp[entry] = now
+        lp[entry + 1] = lp[at + C_NUMBER]
+        lp[entry + 2] = command
+        lp[entry + 3] = bank
+        lp[entry + 4] = row
+        lp[entry + 5] = port
+    lp[TRACED] += 1
 
 
 @kernel
-def send_row_command(lp: Lpddr, ch: int, command: int, bank: int, row: int, now: int) -> None:
-    """Send ACT, PRE, PREA, REFA or REFP and change the rows as it says."""
-    channel = lp.channels[ch]
-    note_command(lp, ch, command, bank, now)
-    lp.counts[ch, command] += 1
-    if command == ACT:
-        lp.open_rows[ch, bank] = row
-        if channel["open_banks"] == 0:
-            channel["open_since"] = now
-        channel["open_banks"] += 1
-    elif command in (PRE, PREA):
-        if command == PRE:
-            lp.open_rows[ch, bank] = -1
-            channel["open_banks"] -= 1
-        else:
-            lp.open_rows[ch] = -1
-            channel["open_banks"] = 0
-        if channel["open_banks"] == 0:
-            lp.counts[ch, OPEN_CLOCKS] += now - channel["open_since"]
+def send_command(lp: Lpddr, at: int, command: int, bank: int, burst: int, now: int) -> None:
+    """Send `command` and change the rows as it says.
 
-
-@kernel
-def _choose_row_command(
-    lp: Lpddr, ch: int, now: int, hits: int, blocked: int, earliest: int
-) -> tuple[int, int, int]:
-    """Return (ACT or PRE, place in the window, now), or (-1, 0, clock) as `choose_command`.
-
-    hits  banks whose open row somebody in the window still wants, one bit each
+    burst  the window's entry that it is sent for; `at` for a refresh
     """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    strict = channel["bypassed"] >= settings["bypass_limit"]
-    asked = blocked  # one look per bank is enough: the oldest burst that needs it
-    for i in range(channel["count"]):
-        entry = lp.window[ch, (channel["head"] + i) & ring]
-        bank = entry[W_BANK]
-        if (asked >> bank) & 1:
-            continue
-        open_row = lp.open_rows[ch, bank]
-        if open_row == entry[W_ROW]:
+    note_command(lp, at, command, bank, now)
+    row = lp[burst + W_ROW] if burst > at else -1
+    port = lp[lp[SLOTS_AT] + S_SIZE * lp[burst + W_SLOT] + S_PORT] if burst > at else -1
+    all_banks = command in (PREA, REFA)
+    trace_command(lp, at, command, -1 if all_banks else bank, row, port, now)
+    lp[at + C_COUNTS + command] += 1
+    ready = at + lp[READY_IN]
+    if command == ACT:
+        lp[ready + 8 * bank + OPEN_ROW] = row
+        if lp[at + C_OPEN_BANKS] == 0:
+            lp[at + C_OPEN_SINCE] = now
+        lp[at + C_OPEN_BANKS] += 1
+    elif command in (PRE, PREA):
+        for b in range(0 if all_banks else bank, lp[BANKS] if all_banks else bank + 1):
+            lp[ready + 8 * b + OPEN_ROW] = -1
+        lp[at + C_OPEN_BANKS] = 0 if all_banks else lp[at + C_OPEN_BANKS] - 1
+        if lp[at + C_OPEN_BANKS] == 0:
+            lp[at + C_COUNTS + OPEN_CLOCKS] += now - lp[at + C_OPEN_SINCE]
+
+
+@kernel
+def choose_command(lp: Lpddr, at: int, now: int) -> tuple[int, int, int]:
+    """Choose the command for the window of the channel at clock `now` by FR-FCFS.
+
+    Returns (command, place in the window from the oldest, now), or (-1, 0, clock) with the first
+    clock in which one may be sent if nothing changes, FAR if none.
+    """
+    window = at + lp[WINDOW_IN]
+    rows = at + lp[READY_IN] + OPEN_ROW
+    head = lp[at + C_HEAD]
+    strict = lp[at + C_BYPASSED] >= lp[BYPASS_LIMIT]
+    asked = 0  # banks that take nothing, one bit each
+    if lp[at + C_REFRESHING] == 1 and lp[REFRESH] == PER_BANK:
+        asked = 1 << lp[at + C_REFRESH_BANK]
+    earliest = FAR
+    hits = 0  # banks whose open row somebody wants
+    misses = 0
+    for i in range(lp[at + C_COUNT]):
+        entry = window + W_SIZE * ((head + i) & lp[RING_MASK])
+        bank = lp[entry + W_BANK]
+        if lp[rows + 8 * bank] == lp[entry + W_ROW]:
+            hits |= 1 << bank
+            if (i == 0 or not strict) and not (asked >> bank) & 1:
+                clock = ready_clock(lp, at, lp[entry + W_COMMAND], bank)
+                if clock <= now:
+                    return lp[entry + W_COMMAND], i, now
+                earliest = min(earliest, clock)
+        else:
+            misses += 1
+    if misses == 0:
+        return -1, 0, earliest
+    for i in range(lp[at + C_COUNT]):
+        entry = window + W_SIZE * ((head + i) & lp[RING_MASK])
+        bank = lp[entry + W_BANK]
+        open_row = lp[rows + 8 * bank]
+        if (asked >> bank) & 1 or open_row == lp[entry + W_ROW]:
             continue
         command = ACT
         if open_row >= 0:
             if (hits >> bank) & 1 and not (strict and i == 0):
                 continue
             command = PRE
-        asked |= 1 << bank
-        clock = ready_clock(settings, lp.ready[ch], command, bank)
+        asked |= 1 << bank  # the oldest burst that needs the bank speaks for it
+        clock = ready_clock(lp, at, command, bank)
         if clock <= now:
             return command, i, now
         earliest = min(earliest, clock)
@@ -160,58 +209,39 @@ def _choose_row_command(
 
 
 @kernel
-def choose_command(lp: Lpddr, ch: int, now: int) -> tuple[int, int, int]:
-    """Choose the command for the window of channel `ch` at clock `now` by FR-FCFS.
-
-    Returns (command, place in the window from the oldest, now), or (-1, 0, clock) with the first
-    clock in which one may be sent if nothing changes, FAR if none.
-    """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    strict = channel["bypassed"] >= settings["bypass_limit"]
-    blocked = 0
-    if channel["refreshing"] == 1 and settings["refresh"] == PER_BANK:
-        blocked = 1 << channel["refresh_bank"]
-    earliest = FAR
-    hits = 0
-    for i in range(channel["count"]):
-        entry = lp.window[ch, (channel["head"] + i) & ring]
-        bank = entry[W_BANK]
-        if lp.open_rows[ch, bank] == entry[W_ROW]:
-            hits |= 1 << bank
-            if (i == 0 or not strict) and not (blocked >> bank) & 1:
-                clock = ready_clock(settings, lp.ready[ch], entry[W_COMMAND], bank)
-                if clock <= now:
-                    return entry[W_COMMAND], i, now
-                earliest = min(earliest, clock)
-    return _choose_row_command(lp, ch, now, hits, blocked, earliest)
+def start_refresh(lp: Lpddr, at: int) -> None:
+    """Begin a refresh, one being owed, if enough are or nobody needs its banks."""
+    wanted = lp[at + C_COUNT] > 0
+    if lp[REFRESH] == PER_BANK:
+        wanted = False
+        for i in range(lp[at + C_COUNT]):
+            place = (lp[at + C_HEAD] + i) & lp[RING_MASK]
+            bank = lp[at + lp[WINDOW_IN] + W_SIZE * place + W_BANK]
+            if bank == lp[at + C_REFRESH_BANK]:
+                wanted = True
+    if not wanted or lp[at + C_OWED] >= lp[BATCH]:
+        lp[at + C_REFRESHING] = 1
 
 
 @kernel
-def refresh_step(lp: Lpddr, ch: int, now: int) -> tuple[int, int]:
-    """Send the next command of a refresh that has begun, if it may be sent at `now`.
-
-    Returns (1 if the clock is taken, the first clock in which the next one may be sent).
+def refresh_step(lp: Lpddr, at: int, now: int) -> int:
+    """Send the next command of the refresh that has begun, if it may be sent at `now`; return the
+    first clock in which it may: `now` if it was sent.
     """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    per_bank = settings["refresh"] == PER_BANK
-    bank = channel["refresh_bank"] if per_bank else 0
+    per_bank = lp[REFRESH] == PER_BANK
+    bank = lp[at + C_REFRESH_BANK] if per_bank else 0
     if per_bank:
-        command = PRE if lp.open_rows[ch, bank] >= 0 else REFP
+        command = PRE if lp[at + lp[READY_IN] + 8 * bank + OPEN_ROW] >= 0 else REFP
     else:
-        command = PREA if channel["open_banks"] > 0 else REFA
-    clock = ready_clock(settings, lp.ready[ch], command, bank)
+        command = PREA if lp[at + C_OPEN_BANKS] > 0 else REFA
+    clock = ready_clock(lp, at, command, bank)
     if clock > now:
-        return 0, clock
-    send_row_command(lp, ch, command, bank, -1, now)
-    trace_command(lp, ch, command, bank if per_bank else -1, -1, -1, now)
+        return clock
+    send_command(lp, at, command, bank, at, now)
     if command in (REFA, REFP):
-        channel["owed"] -= 1
+        lp[at + C_OWED] -= 1
         if per_bank:
-            channel["refresh_bank"] = bank + 1 if bank + 1 < settings["banks"] else 0
-            channel["refreshing"] = 0
-        elif channel["owed"] == 0:
-            channel["refreshing"] = 0
-    return 1, now
+            lp[at + C_REFRESH_BANK] = (bank + 1) % lp[BANKS]
+        if per_bank or lp[at + C_OWED] == 0:
+            lp[at + C_REFRESHING] = 0
+    return now

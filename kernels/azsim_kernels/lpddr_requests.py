@@ -7,53 +7,93 @@ from __future__ import annotations
 from azsim_kernels._jit import kernel
 from azsim_kernels.lpddr_params import BAD_REQUEST, PORT_FULL, READ, TAKEN, WRITE
 from azsim_kernels.lpddr_types import (
+    BANK_SHIFT,
+    BURST_BYTES,
+    C_BARE,
+    C_CLOCK,
+    C_COUNT,
+    C_HEAD,
+    C_IN_ORDER,
+    C_LAST_COMMAND,
+    C_LAST_LOCAL,
+    C_LAST_PORT,
+    C_PENDING,
+    C_SEEN,
+    C_TURN,
+    CAPACITY_BYTES,
+    CHANNEL_BITS,
+    CHANNEL_SHIFT,
+    CHANNEL_SIZE,
+    CHANNELS,
+    CHANNELS_AT,
+    CLOCK_PS,
+    DONE_AT,
+    DONE_COUNT,
+    DONE_HEAD,
+    DONE_MASK,
     FAR,
+    FREE_AT,
+    FREE_COUNT,
+    GROUP_BANKS,
+    GROUP_SHIFT,
+    GROUPS,
     L_AT,
     L_END,
     L_NEXT,
+    L_SIZE,
+    LINKS_IN,
+    PORTS,
+    PORTS_AT,
+    QUEUE_IN,
+    REQUESTS,
+    RING_MASK,
+    ROW_SHIFT,
+    ROWS,
     S_ARRIVAL,
     S_COMMAND,
     S_DONE,
     S_LEFT,
-    S_NUMBER,
+    S_ORDER,
     S_PORT,
+    S_SIZE,
     S_TICKET,
+    SLOTS_AT,
     W_BANK,
     W_COMMAND,
     W_LOCAL,
     W_ROW,
+    W_SIZE,
     W_SLOT,
+    WINDOW_BURSTS,
+    WINDOW_IN,
+    XOR_MASK,
     Lpddr,
-    Records,
 )
 
 
 @kernel
-def bank_of(settings: Records, local: int) -> int:
+def bank_of(lp: Lpddr, local: int) -> int:
     """Return the bank of burst number `local` of a channel, counted through all groups."""
-    per_group = settings["banks_per_group"]
-    bank = (local >> settings["bank_shift"]) & (per_group - 1)
-    bank ^= (local >> settings["row_shift"]) & settings["xor_mask"]
-    groups = settings["groups"]
-    return ((local >> settings["group_shift"]) & (groups - 1)) * per_group + bank  # type: ignore[no-any-return]
+    bank = (local >> lp[BANK_SHIFT]) & (lp[GROUP_BANKS] - 1)
+    bank ^= (local >> lp[ROW_SHIFT]) & lp[XOR_MASK]
+    return ((local >> lp[GROUP_SHIFT]) & (lp[GROUPS] - 1)) * lp[GROUP_BANKS] + bank
 
 
 @kernel
-def row_of(settings: Records, local: int) -> int:
+def row_of(lp: Lpddr, local: int) -> int:
     """Return the row of burst number `local` of a channel."""
-    return (local >> settings["row_shift"]) & (settings["rows"] - 1)  # type: ignore[no-any-return]
+    return (local >> lp[ROW_SHIFT]) & (lp[ROWS] - 1)
 
 
 @kernel
-def local_number(settings: Records, ch: int, burst: int) -> int:
+def _local_number(lp: Lpddr, ch: int, burst: int) -> int:
     """Return how many bursts below number `burst` of the memory lie on channel `ch`: the number on
     that channel of the first one from `burst` on.
     """
-    shift = settings["channel_shift"]
-    rounds = burst >> (shift + settings["channel_bits"])
-    rest = burst - (rounds << (shift + settings["channel_bits"])) - (ch << shift)
-    size = 1 << shift
-    return (rounds << shift) + min(max(rest, 0), size)  # type: ignore[no-any-return]
+    shift = lp[CHANNEL_SHIFT]
+    rounds = burst >> (shift + lp[CHANNEL_BITS])
+    rest = burst - (rounds << (shift + lp[CHANNEL_BITS])) - (ch << shift)
+    return (rounds << shift) + min(max(rest, 0), 1 << shift)
 
 
 @kernel
@@ -66,194 +106,190 @@ def put_request(
     which `advance` has gone. Returns TAKEN, PORT_FULL if the port has as many requests in flight as
     it may, or BAD_REQUEST for bytes outside the memory. `ticket` must not be negative.
     """
-    settings = lp.settings[0]
-    if size <= 0 or address < 0 or size > settings["capacity_bytes"] - address:
+    if size <= 0 or address < 0 or size > lp[CAPACITY_BYTES] - address:
         return BAD_REQUEST
-    if lp.in_flight[port] >= lp.outstanding[port]:
+    allowed = lp[PORTS_AT] + 2 * port
+    if lp[allowed + 1] >= lp[allowed]:
         return PORT_FULL
-    core = lp.core[0]
-    core["free_slots"] -= 1
-    slot = lp.free[core["free_slots"]]
-    first = address // settings["burst_bytes"]
-    end = (address + size - 1) // settings["burst_bytes"] + 1
-    arrival = (time_ps + settings["clock_ps"] - 1) // settings["clock_ps"]
-    lp.in_flight[port] += 1
-    request = lp.slots[slot]
-    request[S_TICKET] = ticket
-    request[S_PORT] = port
-    request[S_NUMBER] = core["requests"]
-    request[S_COMMAND] = WRITE if is_write else READ
-    request[S_ARRIVAL] = arrival
-    request[S_LEFT] = end - first
-    request[S_DONE] = 0
-    core["requests"] += 1
-    for ch in range(settings["channels"]):
-        at = local_number(settings, ch, first)
-        to = local_number(settings, ch, end)
-        if at < to:
-            _queue_part(lp, ch, port, slot, at, to, arrival)
+    lp[allowed + 1] += 1
+    lp[FREE_COUNT] -= 1
+    slot = lp[lp[FREE_AT] + lp[FREE_COUNT]]
+    first = address // lp[BURST_BYTES]
+    end = (address + size - 1) // lp[BURST_BYTES] + 1
+    arrival = (time_ps + lp[CLOCK_PS] - 1) // lp[CLOCK_PS]
+    request = lp[SLOTS_AT] + S_SIZE * slot
+    lp[request + S_TICKET] = ticket
+    lp[request + S_PORT] = port
+    lp[request + S_ORDER] = (port << 48) + lp[REQUESTS]
+    lp[request + S_COMMAND] = WRITE if is_write else READ
+    lp[request + S_ARRIVAL] = arrival
+    lp[request + S_LEFT] = end - first
+    lp[request + S_DONE] = 0
+    lp[REQUESTS] += 1
+    for ch in range(lp[CHANNELS]):
+        from_local = _local_number(lp, ch, first)
+        to_local = _local_number(lp, ch, end)
+        if from_local < to_local:
+            at = lp[CHANNELS_AT] + ch * lp[CHANNEL_SIZE]
+            _queue_part(lp, at, port, slot, from_local, to_local)
+            lp[at + C_CLOCK] = min(lp[at + C_CLOCK], max(arrival, lp[at + C_SEEN]))
     return TAKEN
 
 
 @kernel
-def _queue_part(lp: Lpddr, ch: int, port: int, slot: int, at: int, end: int, arrival: int) -> None:
-    """Append the bursts [at, end) of channel `ch` to the queue of `port`."""
-    link = lp.links[ch, slot]
-    link[L_AT] = at
-    link[L_END] = end
-    link[L_NEXT] = -1
-    queue = lp.queue[ch, port]
-    if queue[0] < 0:
-        queue[0] = slot
+def _queue_part(lp: Lpddr, at: int, port: int, slot: int, from_local: int, end: int) -> None:
+    """Append the bursts [from_local, end) of a channel to its queue of `port`."""
+    links = at + lp[LINKS_IN]
+    link = links + L_SIZE * slot
+    lp[link + L_AT] = from_local
+    lp[link + L_END] = end
+    lp[link + L_NEXT] = -1
+    queue = at + lp[QUEUE_IN] + 2 * port
+    if lp[queue] < 0:
+        lp[queue] = slot
     else:
-        lp.links[ch, queue[1], L_NEXT] = slot
-    queue[1] = slot
-    channel = lp.channels[ch]
-    channel["pending"] += end - at
-    channel["clock"] = min(channel["clock"], max(arrival, channel["seen"]))
+        lp[links + L_SIZE * lp[queue + 1] + L_NEXT] = slot
+    lp[queue + 1] = slot
+    lp[at + C_PENDING] += end - from_local
 
 
 @kernel
-def write_entry(lp: Lpddr, ch: int, place: int, slot: int, local: int) -> None:
+def fill_entry(lp: Lpddr, entry: int) -> None:
+    """Write bank, row and command of an entry of the window that has its slot and number."""
+    local = lp[entry + W_LOCAL]
+    lp[entry + W_BANK] = bank_of(lp, local)
+    lp[entry + W_ROW] = row_of(lp, local)
+    lp[entry + W_COMMAND] = lp[lp[SLOTS_AT] + S_SIZE * lp[entry + W_SLOT] + S_COMMAND]
+
+
+@kernel
+def fill_window(lp: Lpddr, at: int) -> None:
+    """Write banks, rows and commands of all entries of the window if they may be missing."""
+    if lp[at + C_BARE] == 1:
+        for i in range(lp[at + C_COUNT]):
+            place = (lp[at + C_HEAD] + i) & lp[RING_MASK]
+            fill_entry(lp, at + lp[WINDOW_IN] + W_SIZE * place)
+        lp[at + C_BARE] = 0
+
+
+@kernel
+def write_entry(lp: Lpddr, at: int, place: int, slot: int, local: int) -> None:
     """Write burst `local` of the request in `slot` into the window."""
-    settings = lp.settings[0]
-    entry = lp.window[ch, place]
-    entry[W_SLOT] = slot
-    entry[W_LOCAL] = local
-    entry[W_BANK] = bank_of(settings, local)
-    entry[W_ROW] = row_of(settings, local)
-    entry[W_COMMAND] = lp.slots[slot, S_COMMAND]
+    entry = at + lp[WINDOW_IN] + W_SIZE * (place & lp[RING_MASK])
+    lp[entry + W_SLOT] = slot
+    lp[entry + W_LOCAL] = local
+    fill_entry(lp, entry)
 
 
 @kernel
-def leave_queue(lp: Lpddr, ch: int, port: int, bursts: int) -> None:
-    """Take the first `bursts` bursts of the request at the head out of the queue of `port`."""
-    queue = lp.queue[ch, port]
-    link = lp.links[ch, queue[0]]
-    link[L_AT] += bursts
-    if link[L_AT] == link[L_END]:
-        queue[0] = link[L_NEXT]
+def leave_queue(lp: Lpddr, at: int, port: int, local: int) -> None:
+    """Take the bursts below number `local`, all of one request, out of the queue of `port`."""
+    queue = at + lp[QUEUE_IN] + 2 * port
+    link = at + lp[LINKS_IN] + L_SIZE * lp[queue]
+    lp[link + L_AT] = local
+    if lp[link + L_AT] == lp[link + L_END]:
+        lp[queue] = lp[link + L_NEXT]
 
 
 @kernel
-def admit_burst(lp: Lpddr, ch: int, now: int) -> int:
-    """Let one burst into the window of channel `ch`, the ports asked in turn.
+def admit_burst(lp: Lpddr, at: int, now: int) -> int:
+    """Let one burst into the window of the channel, the ports asked in turn.
 
     Returns the first clock in which another one may follow, FAR if none waits or there is no room.
     """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    if channel["count"] >= settings["window"]:
+    if lp[at + C_COUNT] >= lp[WINDOW_BURSTS]:
         return FAR
-    ports = settings["ports"]
     following = FAR
-    port = channel["turn"]
-    for _ in range(ports):
-        slot = lp.queue[ch, port, 0]
+    port = lp[at + C_TURN]
+    for _ in range(lp[PORTS]):
+        turn = port + 1 if port + 1 < lp[PORTS] else 0
+        slot = lp[at + lp[QUEUE_IN] + 2 * port]
         if slot >= 0:
-            if lp.slots[slot, S_ARRIVAL] <= now:
-                _admit_from(lp, ch, port, slot)
-                return now + 1 if channel["count"] < settings["window"] else FAR
-            following = min(following, lp.slots[slot, S_ARRIVAL])
-        port = port + 1 if port + 1 < ports else 0
+            request = lp[SLOTS_AT] + S_SIZE * slot
+            if lp[request + S_ARRIVAL] <= now:
+                local = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_AT]
+                write_entry(lp, at, lp[at + C_HEAD] + lp[at + C_COUNT], slot, local)
+                leave_queue(lp, at, port, local + 1)
+                lp[at + C_COUNT] += 1
+                if (
+                    local != lp[at + C_LAST_LOCAL] + 1
+                    or port != lp[at + C_LAST_PORT]
+                    or lp[request + S_COMMAND] != lp[at + C_LAST_COMMAND]
+                ):
+                    lp[at + C_IN_ORDER] = 0  # another stream begins
+                lp[at + C_IN_ORDER] += 1
+                lp[at + C_LAST_LOCAL] = local
+                lp[at + C_LAST_PORT] = port
+                lp[at + C_LAST_COMMAND] = lp[request + S_COMMAND]
+                lp[at + C_TURN] = turn
+                return now + 1 if lp[at + C_COUNT] < lp[WINDOW_BURSTS] else FAR
+            following = min(following, lp[request + S_ARRIVAL])
+        port = turn
     return following
 
 
 @kernel
-def _admit_from(lp: Lpddr, ch: int, port: int, slot: int) -> None:
-    channel = lp.channels[ch]
-    local = lp.links[ch, slot, L_AT]
-    command = lp.slots[slot, S_COMMAND]
-    ring = lp.window.shape[1] - 1
-    write_entry(lp, ch, (channel["head"] + channel["count"]) & ring, slot, local)
-    channel["count"] += 1
-    leave_queue(lp, ch, port, 1)
-    follows = (
-        local == channel["last_local"] + 1
-        and port == channel["last_port"]
-        and command == channel["last_command"]
-    )
-    channel["in_order"] = channel["in_order"] + 1 if follows else 1
-    channel["last_local"] = local
-    channel["last_port"] = port
-    channel["last_command"] = command
-    channel["turn"] = port + 1 if port + 1 < lp.settings[0]["ports"] else 0
-
-
-@kernel
-def drop_entry(lp: Lpddr, ch: int, index: int) -> None:
+def drop_entry(lp: Lpddr, at: int, index: int) -> None:
     """Take the burst `index` places from the oldest out of the window."""
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    head = channel["head"]
+    window = at + lp[WINDOW_IN]
+    head = lp[at + C_HEAD]
     for i in range(index, 0, -1):
-        lp.window[ch, (head + i) & ring] = lp.window[ch, (head + i - 1) & ring]
-    channel["head"] = (head + 1) & ring
-    channel["count"] -= 1
+        to = window + W_SIZE * ((head + i) & lp[RING_MASK])
+        origin = window + W_SIZE * ((head + i - 1) & lp[RING_MASK])
+        for k in range(W_SIZE):
+            lp[to + k] = lp[origin + k]
+    lp[at + C_HEAD] = (head + 1) & lp[RING_MASK]
+    lp[at + C_COUNT] -= 1
     if index > 0:  # those behind the gap are still neighbours, with those before it no more
-        channel["in_order"] = min(channel["in_order"], channel["count"] - index)
+        lp[at + C_IN_ORDER] = min(lp[at + C_IN_ORDER], lp[at + C_COUNT] - index)
 
 
 @kernel
-def move_bursts(lp: Lpddr, slot: int, bursts: int, ends: int) -> bool:
-    """Note that the last of `bursts` bursts of a request ends at clock `ends`; say whether the
-    request is done.
+def move_bursts(lp: Lpddr, slot: int, left: int, ends: int) -> None:
+    """Note that all but `left` bursts of a request are sent and the last one ends at `ends`.
+
+    Requests that are done stand in the order of their time, port and number.
     """
-    request = lp.slots[slot]
-    request[S_LEFT] -= bursts
-    request[S_DONE] = max(request[S_DONE], ends)
-    if request[S_LEFT] > 0:
-        return False
-    core = lp.core[0]
-    mask = lp.done.size - 1
-    at = core["done_head"] + core["done_count"]
-    while at > core["done_head"] and _comes_before(lp, slot, lp.done[(at - 1) & mask]):
-        lp.done[at & mask] = lp.done[(at - 1) & mask]
-        at -= 1
-    lp.done[at & mask] = slot
-    core["done_count"] += 1
-    return True
-
-
-@kernel
-def _comes_before(lp: Lpddr, slot: int, other: int) -> bool:
-    """Order of completions: by time, port, order of the requests."""
-    a = lp.slots[slot]
-    b = lp.slots[other]
-    if a[S_DONE] != b[S_DONE]:
-        return a[S_DONE] < b[S_DONE]  # type: ignore[no-any-return]
-    if a[S_PORT] != b[S_PORT]:
-        return a[S_PORT] < b[S_PORT]  # type: ignore[no-any-return]
-    return a[S_NUMBER] < b[S_NUMBER]  # type: ignore[no-any-return]
+    request = lp[SLOTS_AT] + S_SIZE * slot
+    lp[request + S_LEFT] = left
+    done = max(lp[request + S_DONE], ends)
+    lp[request + S_DONE] = done
+    if left > 0:
+        return
+    place = lp[DONE_HEAD] + lp[DONE_COUNT]
+    while place > lp[DONE_HEAD]:
+        slot_before = lp[lp[DONE_AT] + ((place - 1) & lp[DONE_MASK])]
+        before = lp[SLOTS_AT] + S_SIZE * slot_before
+        if lp[before + S_DONE] < done or (
+            lp[before + S_DONE] == done and lp[before + S_ORDER] < lp[request + S_ORDER]
+        ):
+            break
+        lp[lp[DONE_AT] + (place & lp[DONE_MASK])] = slot_before
+        place -= 1
+    lp[lp[DONE_AT] + (place & lp[DONE_MASK])] = slot
+    lp[DONE_COUNT] += 1
 
 
 @kernel
 def first_done(lp: Lpddr) -> int:
     """Return the clock of the earliest completion known, FAR if there is none."""
-    core = lp.core[0]
-    if core["done_count"] == 0:
+    if lp[DONE_COUNT] == 0:
         return FAR
-    return lp.slots[lp.done[core["done_head"] & (lp.done.size - 1)], S_DONE]  # type: ignore[no-any-return]
-
-
-@kernel
-def next_completion(lp: Lpddr) -> int:
-    """Return the time in ps of the earliest completion known, FAR if there is none."""
-    clock = first_done(lp)
-    return FAR if clock == FAR else clock * lp.settings[0]["clock_ps"]  # type: ignore[no-any-return]
+    slot = lp[lp[DONE_AT] + (lp[DONE_HEAD] & lp[DONE_MASK])]
+    return lp[lp[SLOTS_AT] + S_SIZE * slot + S_DONE]
 
 
 @kernel
 def pop_completion(lp: Lpddr, now_ps: int) -> int:
     """Remove the first completion of `now_ps` or before and return its ticket, -1 if none."""
-    core = lp.core[0]
     clock = first_done(lp)
-    if clock == FAR or clock * lp.settings[0]["clock_ps"] > now_ps:
+    if clock == FAR or clock * lp[CLOCK_PS] > now_ps:
         return -1
-    slot = lp.done[core["done_head"] & (lp.done.size - 1)]
-    core["done_head"] += 1
-    core["done_count"] -= 1
-    lp.free[core["free_slots"]] = slot
-    core["free_slots"] += 1
-    lp.in_flight[lp.slots[slot, S_PORT]] -= 1
-    return lp.slots[slot, S_TICKET]  # type: ignore[no-any-return]
+    slot = lp[lp[DONE_AT] + (lp[DONE_HEAD] & lp[DONE_MASK])]
+    lp[DONE_HEAD] += 1
+    lp[DONE_COUNT] -= 1
+    lp[lp[FREE_AT] + lp[FREE_COUNT]] = slot
+    lp[FREE_COUNT] += 1
+    request = lp[SLOTS_AT] + S_SIZE * slot
+    lp[lp[PORTS_AT] + 2 * lp[request + S_PORT] + 1] -= 1
+    return lp[request + S_TICKET]

@@ -2,7 +2,7 @@
 
 While one port's consecutive bursts are served in order from open rows, their column commands follow
 each other at an even distance, and everything else that could happen is a matter of knowing when.
-`stream_columns` finds how many can be sent before anything else does, and does to the state what
+`stream_columns` finds how many can be sent before anything else is, and does to the state what
 sending them one by one would have done. The tests compare both ways.
 """
 
@@ -16,289 +16,358 @@ from azsim_kernels.lpddr_requests import (
     leave_queue,
     move_bursts,
     row_of,
-    write_entry,
 )
 from azsim_kernels.lpddr_types import (
+    BANKS,
+    BATCH,
+    BLOCK_SHIFT,
+    BY_ROW,
+    BYPASS_LIMIT,
+    C_BARE,
+    C_BYPASSED,
+    C_COUNT,
+    C_COUNTS,
+    C_DUE,
+    C_HEAD,
+    C_IN_ORDER,
+    C_LAST_COMMAND,
+    C_LAST_LOCAL,
+    C_LAST_PORT,
+    C_OWED,
+    C_PENDING,
+    C_REFRESHING,
+    C_SEEN,
+    C_TURN,
+    CYCLE,
+    FAR,
+    GROUP_BANKS,
+    INTERVAL,
     L_AT,
     L_END,
     L_NEXT,
+    L_SIZE,
+    LINKS_IN,
+    OPEN_ROW,
+    PORTS,
+    QUEUE_IN,
+    READ_ALONE,
+    READ_CLOCKS,
+    READ_STEP,
+    READY_IN,
+    REFRESH,
+    RING_MASK,
     S_ARRIVAL,
     S_COMMAND,
     S_LEFT,
-    W_BANK,
+    S_SIZE,
+    SLOTS_AT,
+    TRACE_ROOM,
+    TRACED,
     W_LOCAL,
-    W_ROW,
+    W_SIZE,
     W_SLOT,
+    WINDOW_BURSTS,
+    WINDOW_IN,
+    WRITE_ALONE,
+    WRITE_CLOCKS,
+    WRITE_STEP,
     Lpddr,
 )
 
 
 @kernel
-def _columns_until(clock: int, now: int, step: int) -> int:
-    """Return how many of the clocks now, now + step, ... lie before `clock`."""
-    return (clock - now - 1) // step + 1
+def is_stream(lp: Lpddr, at: int) -> bool:
+    """Say whether the window holds consecutive bursts in order, and nothing is being refreshed."""
+    return (  # type: ignore[no-any-return]
+        lp[BY_ROW] == 1 and lp[at + C_IN_ORDER] >= lp[at + C_COUNT] and lp[at + C_REFRESHING] == 0
+    )
 
 
 @kernel
-def _others_wait(lp: Lpddr, ch: int, port: int) -> bool:
-    """Say whether another port has a burst in its queue."""
-    others = 0
-    for other in range(lp.queue.shape[1]):
-        others += other != port and lp.queue[ch, other, 0] >= 0
-    return others > 0
+def choose_in_stream(lp: Lpddr, at: int, now: int) -> tuple[int, int, int]:
+    """Do what `choose_command` does where `is_stream`: the first `CYCLE` bursts of each block stand
+    for the others, which go to the same rows.
+    """
+    rows = at + lp[READY_IN] + OPEN_ROW
+    first = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_LOCAL]
+    end = first + lp[at + C_COUNT]
+    strict = lp[at + C_BYPASSED] >= lp[BYPASS_LIMIT]
+    earliest = FAR
+    hits = 0
+    asked = 0
+    for look in range(2):
+        misses = 0
+        begin = first
+        while begin < end:
+            after = min(((begin >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT], end)
+            for local in range(begin, min(after, begin + lp[CYCLE])):
+                bank = bank_of(lp, local)
+                open_row = lp[rows + 8 * bank]
+                command = lp[at + C_LAST_COMMAND]
+                if open_row == row_of(lp, local):
+                    if look == 1:
+                        continue
+                    hits |= 1 << bank
+                    if strict and local > first:
+                        continue
+                elif look == 0:
+                    misses += 1
+                    continue
+                elif open_row < 0:
+                    command = ACT
+                elif (hits >> bank) & 1 and not (strict and local == first):
+                    continue
+                else:
+                    command = PRE
+                if look == 1:
+                    if (asked >> bank) & 1:
+                        continue
+                    asked |= 1 << bank
+                clock = ready_clock(lp, at, command, bank)
+                if clock <= now:
+                    return command, local - first, now
+                earliest = min(earliest, clock)
+            begin = after
+        if misses == 0:
+            break
+    return -1, 0, earliest
 
 
 @kernel
-def _queued_in_order(lp: Lpddr, ch: int, limit: int) -> int:
+def _nobody_else_waits(lp: Lpddr, at: int) -> bool:
+    for port in range(lp[PORTS]):
+        if port != lp[at + C_LAST_PORT] and lp[at + lp[QUEUE_IN] + 2 * port] >= 0:
+            return False
+    return True
+
+
+@kernel
+def _queued_in_order(lp: Lpddr, at: int, limit: int) -> int:
     """Return how many bursts at the head of the stream's queue go on with the stream and have the
     same direction, up to `limit`.
     """
-    channel = lp.channels[ch]
     found = 0
-    local = channel["last_local"] + 1
-    slot = lp.queue[ch, channel["last_port"], 0]
+    local = lp[at + C_LAST_LOCAL] + 1
+    slot = lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
     while slot >= 0 and found < limit:
-        link = lp.links[ch, slot]
-        if link[L_AT] != local or lp.slots[slot, S_COMMAND] != channel["last_command"]:
+        link = at + lp[LINKS_IN] + L_SIZE * slot
+        command = lp[lp[SLOTS_AT] + S_SIZE * slot + S_COMMAND]
+        if lp[link + L_AT] != local or command != lp[at + C_LAST_COMMAND]:
             break
-        found += link[L_END] - link[L_AT]
-        local = link[L_END]
-        slot = link[L_NEXT]
+        found += lp[link + L_END] - local
+        local = lp[link + L_END]
+        slot = lp[link + L_NEXT]
     return min(found, limit)
 
 
 @kernel
-def _limit_by_banks(lp: Lpddr, ch: int, first: int, columns: int, now: int, step: int) -> int:
+def _limit_by_banks(lp: Lpddr, at: int, first: int, columns: int, now: int, step: int) -> int:
     """Return how many of `columns` bursts from number `first` find their rows open in time."""
-    settings = lp.settings[0]
-    command = lp.channels[ch]["last_command"]
-    banks = settings["banks"]
-    for i in range(1, min(columns, settings["cycle_banks"])):
-        bank = bank_of(settings, first + i)
-        group = banks + bank // settings["banks_per_group"]
-        at = now + i * step
-        if (
-            lp.open_rows[ch, bank] != row_of(settings, first + i)
-            or lp.ready[ch, bank, command] > at
-            or lp.ready[ch, group, command] > at
-        ):
+    ready = at + lp[READY_IN]
+    command = lp[at + C_LAST_COMMAND]
+    for i in range(1, min(columns, lp[CYCLE])):
+        bank = bank_of(lp, first + i)
+        group = lp[BANKS] + bank // lp[GROUP_BANKS]
+        clock = max(lp[ready + 8 * bank + command], lp[ready + 8 * group + command])
+        if lp[ready + 8 * bank + OPEN_ROW] != row_of(lp, first + i) or clock > now + i * step:
             return i
     return columns
 
 
 @kernel
-def _limit_by_rows(lp: Lpddr, ch: int, first: int, columns: int, now: int, step: int) -> int:
-    """Return how many of `columns` column commands go before a row command for the window does."""
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    cycle = settings["cycle_banks"]
-    block = settings["block"]
-    end = first + channel["count"]
+def _limit_by_rows(
+    lp: Lpddr, at: int, first: int, columns: int, now: int, before: int
+) -> tuple[int, int]:
+    """Return how many of `columns` column commands go, and before which clock, until a row command
+    for a burst in the window may go.
+    """
+    end = first + lp[at + C_COUNT]
+    block_end = ((first >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT]
+    if lp[CYCLE] == 1 and end <= block_end:
+        return columns, before  # one row, which is open
+    rows = at + lp[READY_IN] + OPEN_ROW
     hits = 0
-    closed = False
-    begin = first
-    while begin < end:  # per block, one look at each bank
-        after = min((begin // block + 1) * block, end)
-        for local in range(begin, min(after, begin + cycle)):
-            entry = lp.window[ch, (channel["head"] + local - first) & ring]
-            if lp.open_rows[ch, entry[W_BANK]] == entry[W_ROW]:
-                hits |= 1 << entry[W_BANK]
-            else:
-                closed = True
-        begin = after
-    if not closed:
-        return columns
-    begin = first
-    while begin < end:
-        after = min((begin // block + 1) * block, end)
-        for local in range(begin, min(after, begin + cycle)):
-            entry = lp.window[ch, (channel["head"] + local - first) & ring]
-            bank = entry[W_BANK]
-            open_row = lp.open_rows[ch, bank]
-            if open_row == entry[W_ROW]:
-                continue
-            if open_row >= 0 and (hits >> bank) & 1:
-                # free when the last burst of the row has gone: not before the block's last round
-                last = (first // block + 1) * block - cycle
-                columns = min(columns, max(1, last - first + 1))
-            else:
-                command = PRE if open_row >= 0 else ACT
-                clock = ready_clock(settings, lp.ready[ch], command, bank)
-                columns = min(columns, _columns_until(max(clock, now) + 1, now, step))
-        begin = after
-    return columns
+    for look in range(2):
+        misses = 0
+        begin = first
+        while begin < end:
+            after = min(((begin >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT], end)
+            for local in range(begin, min(after, begin + lp[CYCLE])):
+                bank = bank_of(lp, local)
+                open_row = lp[rows + 8 * bank]
+                if open_row == row_of(lp, local):
+                    hits |= 1 << bank
+                elif look == 0:
+                    misses += 1
+                elif open_row >= 0 and (hits >> bank) & 1:
+                    # Free when the last burst for the row has gone: in the block's last round.
+                    columns = min(columns, max(1, block_end - lp[CYCLE] - first + 1))
+                else:
+                    clock = ready_clock(lp, at, PRE if open_row >= 0 else ACT, bank)
+                    before = min(before, max(clock, now) + 1)
+            begin = after
+        if misses == 0:
+            break
+    return columns, before
 
 
 @kernel
-def _limit_by_admission(lp: Lpddr, ch: int, first: int, columns: int) -> int:
+def _limit_by_entering(lp: Lpddr, at: int, first: int, columns: int) -> int:
     """Return how many of `columns` column commands go before the window lets in a burst that
     needs a row command nobody in the window waits for yet.
     """
-    settings = lp.settings[0]
-    cycle = settings["cycle_banks"]
-    block = settings["block"]
-    begin = first + lp.channels[ch]["count"]
+    rows = at + lp[READY_IN] + OPEN_ROW
+    begin = first + lp[at + C_COUNT]
     end = begin + columns - 1  # the last column's place is filled after it
     local = begin
     while local < end:
-        start = local // block * block
-        after = min(start + block, end)
-        for x in range(local, min(after, local + cycle)):
-            waits = x - cycle >= max(first, start)
-            if not waits and lp.open_rows[ch, bank_of(settings, x)] != row_of(settings, x):
+        start = (local >> lp[BLOCK_SHIFT]) << lp[BLOCK_SHIFT]
+        after = min(start + (1 << lp[BLOCK_SHIFT]), end)
+        for x in range(local, min(after, local + lp[CYCLE])):
+            known = x - lp[CYCLE] >= max(first, start)
+            if not known and lp[rows + 8 * bank_of(lp, x)] != row_of(lp, x):
                 return x - begin + 1
         local = after
     return columns
 
 
 @kernel
-def _following_slot(lp: Lpddr, ch: int, slot: int, sent: int) -> int:
+def _following_slot(lp: Lpddr, at: int, slot: int, sent: int) -> int:
     """Return the request that the stream goes on with when `slot`, its last burst being number
     `sent` from the oldest in the window, is over.
     """
-    channel = lp.channels[ch]
-    if sent < channel["count"]:
-        ring = lp.window.shape[1] - 1
-        return lp.window[ch, (channel["head"] + sent) & ring, W_SLOT]  # type: ignore[no-any-return]
-    if sent == channel["count"]:
-        return lp.queue[ch, channel["last_port"], 0]  # type: ignore[no-any-return]
-    return lp.links[ch, slot, L_NEXT]  # type: ignore[no-any-return]
+    if sent < lp[at + C_COUNT]:
+        place = (lp[at + C_HEAD] + sent) & lp[RING_MASK]
+        return lp[at + lp[WINDOW_IN] + W_SIZE * place + W_SLOT]
+    if sent == lp[at + C_COUNT]:
+        return lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
+    return lp[at + lp[LINKS_IN] + L_SIZE * slot + L_NEXT]
 
 
 @kernel
-def _limit_by_completion(
-    lp: Lpddr, ch: int, first: int, columns: int, now: int, step: int, latency: int
+def _first_completion(
+    lp: Lpddr, at: int, first: int, columns: int, now: int, step: int, latency: int
 ) -> int:
-    """Return how many of `columns` column commands go before a request of theirs is done: whoever
-    waits for it may then ask for more.
+    """Return the clock in which the first request of `columns` column commands is done, FAR if
+    none is: whoever waits for it may then ask for more.
     """
-    slot = lp.window[ch, lp.channels[ch]["head"], W_SLOT]
+    slot = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_SLOT]
+    sent = 0
+    while True:
+        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - sent
+        if rest > columns - sent:
+            return FAR
+        sent += rest
+        if lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] == rest:
+            return now + (sent - 1) * step + latency
+        if sent == columns:
+            return FAR
+        slot = _following_slot(lp, at, slot, sent)
+
+
+@kernel
+def _send_columns(
+    lp: Lpddr, at: int, first: int, columns: int, now: int, step: int, latency: int
+) -> None:
+    """Send `columns` column commands for the bursts from number `first` on."""
+    command = lp[at + C_LAST_COMMAND]
+    slot = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_SLOT]
     sent = 0
     while sent < columns:
-        rest = lp.links[ch, slot, L_END] - first - sent
-        if rest > columns - sent:
-            break
-        sent += rest
-        if lp.slots[slot, S_LEFT] == rest:
-            ends = now + (sent - 1) * step + latency
-            return min(columns, _columns_until(ends, now, step))
-        slot = _following_slot(lp, ch, slot, sent)
-    return columns
+        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - sent
+        bursts = min(rest, columns - sent)
+        sent += bursts
+        left = lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] - bursts
+        move_bursts(lp, slot, left, now + (sent - 1) * step + latency)
+        if sent < columns:
+            slot = _following_slot(lp, at, slot, sent)
+    # What waits for them waits for the last one on each bank.
+    for i in range(max(0, columns - lp[CYCLE]), columns):
+        note_command(lp, at, command, bank_of(lp, first + i), now + i * step)
+    lp[at + C_COUNTS + command] += columns
+    if lp[TRACED] < lp[TRACE_ROOM]:
+        port = lp[at + C_LAST_PORT]
+        for x in range(first, first + columns):
+            clock = now + (x - first) * step
+            trace_command(lp, at, command, bank_of(lp, x), row_of(lp, x), port, clock)
 
 
 @kernel
-def _count_columns(
-    lp: Lpddr, ch: int, first: int, now: int, step: int, latency: int, before: int
-) -> tuple[int, int]:
-    """Return how many column commands can be sent from `now` on with nothing else in between, all
-    before clock `before`, and how many bursts enter the window meanwhile; (0, 0) if the window is
-    still being filled.
-    """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    columns = settings["block"] - first % settings["block"]
-    columns = min(columns, _columns_until(before, now, step))
-    if settings["refresh"] != PER_BANK:  # else nothing is owed, and `due` begins a refresh
-        wait = (settings["batch"] - channel["owed"] - 1) * settings["interval"]
-    else:
-        wait = 0
-    columns = min(columns, _columns_until(channel["due"] + wait, now, step))
-    slot = lp.queue[ch, channel["last_port"], 0]
-    full = channel["count"] == settings["window"]
-    if slot >= 0 and full:
-        if lp.slots[slot, S_ARRIVAL] > now:
-            return 0, 0
-        columns = min(columns, _queued_in_order(lp, ch, columns - 1) + 1)
-        entering = 1
-    elif slot >= 0 and lp.slots[slot, S_ARRIVAL] <= now + 1:
-        return 0, 0
-    else:
-        columns = min(columns, channel["count"])
-        entering = 0
-        if slot >= 0:
-            columns = min(columns, _columns_until(lp.slots[slot, S_ARRIVAL], now, step))
-    alone = settings["read_alone"] if channel["last_command"] == READ else settings["write_alone"]
-    if alone == 1:
-        left = settings["block"] - first % settings["block"] - channel["count"]
-        if left < 0:
-            return 0, 0
-        columns = min(columns, left + 1)
-    columns = _limit_by_banks(lp, ch, first, columns, now, step)
-    columns = _limit_by_rows(lp, ch, first, columns, now, step)
-    if entering == 1:
-        columns = _limit_by_admission(lp, ch, first, columns)
-    columns = _limit_by_completion(lp, ch, first, columns, now, step, latency)
-    return columns, (columns - 1) * entering
-
-
-@kernel
-def _refill(lp: Lpddr, ch: int, columns: int, entering: int) -> None:
+def _refill(lp: Lpddr, at: int, columns: int, entering: int) -> None:
     """Move the window on by `columns` bursts and let `entering` bursts of the queue into it."""
-    channel = lp.channels[ch]
-    ring = lp.window.shape[1] - 1
-    port = channel["last_port"]
-    stays = channel["last_local"] - channel["count"] + 1 + columns  # the first not sent
-    place = channel["head"] + channel["count"] - channel["last_local"] - 1
-    local = channel["last_local"] + 1
+    port = lp[at + C_LAST_PORT]
+    first = lp[at + C_LAST_LOCAL] - lp[at + C_COUNT] + 1
+    local = lp[at + C_LAST_LOCAL] + 1
     end = local + entering
+    window = at + lp[WINDOW_IN]
     while local < end:
-        slot = lp.queue[ch, port, 0]
-        to = min(lp.links[ch, slot, L_END], end)
-        for x in range(max(local, stays), to):
-            write_entry(lp, ch, (place + x) & ring, slot, x)
-        leave_queue(lp, ch, port, to - local)
+        slot = lp[at + lp[QUEUE_IN] + 2 * port]
+        to = min(lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END], end)
+        for x in range(max(local, first + columns), to):
+            entry = window + W_SIZE * ((lp[at + C_HEAD] + x - first) & lp[RING_MASK])
+            lp[entry + W_SLOT] = slot
+            lp[entry + W_LOCAL] = x
+        leave_queue(lp, at, port, to)
         local = to
-    channel["head"] = (channel["head"] + columns) & ring
-    channel["count"] += entering - columns
-    channel["in_order"] += entering
-    channel["last_local"] += entering
+    lp[at + C_HEAD] = (lp[at + C_HEAD] + columns) & lp[RING_MASK]
+    lp[at + C_COUNT] += entering - columns
+    lp[at + C_IN_ORDER] += entering
+    lp[at + C_LAST_LOCAL] += entering
     if entering > 0:
-        channel["turn"] = port + 1 if port + 1 < lp.settings[0]["ports"] else 0
+        lp[at + C_BARE] = 1
+        lp[at + C_TURN] = port + 1 if port + 1 < lp[PORTS] else 0
 
 
 @kernel
-def stream_columns(lp: Lpddr, ch: int, now: int, before: int) -> int:
+def stream_columns(lp: Lpddr, at: int, now: int, before: int) -> int:
     """Send as many column commands at once as the rules let through from `now`, where the oldest
-    burst of the window is about to get its own, up to clock `before`.
+    burst of a stream is about to get its own, up to clock `before`.
 
-    Returns how many were sent; 0 if the window does not hold a stream in order.
+    Returns how many were sent; 0 if one command only is possible.
     """
-    settings = lp.settings[0]
-    channel = lp.channels[ch]
-    reads = channel["last_command"] == READ
-    step = settings["read_cadence"] if reads else settings["write_cadence"]
-    if settings["by_row"] == 0 or step == 0 or channel["in_order"] < channel["count"]:
+    reads = lp[at + C_LAST_COMMAND] == READ
+    step = lp[READ_STEP] if reads else lp[WRITE_STEP]
+    if step == 0 or not _nobody_else_waits(lp, at):
         return 0
-    if channel["refreshing"] == 1 or (settings["refresh"] == PER_BANK and channel["owed"] > 0):
+    per_bank = lp[REFRESH] == PER_BANK
+    if per_bank and lp[at + C_OWED] > 0:
         return 0
-    if _others_wait(lp, ch, channel["last_port"]):
+    # Until the next refresh begins: per bank, when one is due; else when enough are owed.
+    waits = 0 if per_bank else lp[BATCH] - lp[at + C_OWED] - 1
+    before = min(before, lp[at + C_DUE] + waits * lp[INTERVAL])
+    first = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_LOCAL]
+    count = lp[at + C_COUNT]
+    columns = (((first >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT]) - first
+    if (lp[READ_ALONE] if reads else lp[WRITE_ALONE]) == 1:
+        columns = min(columns, columns - count + 1)
+    # What enters the window meanwhile: with every column a burst of the stream, or nothing.
+    slot = lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
+    entering = slot >= 0 and count == lp[WINDOW_BURSTS]
+    if slot >= 0:
+        arrival = lp[lp[SLOTS_AT] + S_SIZE * slot + S_ARRIVAL]
+        if arrival > now if entering else arrival <= now + 1:
+            return 0
+        if not entering:
+            before = min(before, arrival)
+    if not entering:
+        columns = min(columns, count)
+    if columns < 2 or before <= now + step:
         return 0
-    first = lp.window[ch, channel["head"], W_LOCAL]
-    latency = settings["read_clocks"] if reads else settings["write_clocks"]
-    columns, entering = _count_columns(lp, ch, first, now, step, latency, before)
+    columns, before = _limit_by_rows(lp, at, first, columns, now, before)
+    columns = min(columns, (before - now - 1) // step + 1)
+    if entering:
+        columns = _queued_in_order(lp, at, columns - 1) + 1
+        columns = _limit_by_entering(lp, at, first, columns)
+    columns = _limit_by_banks(lp, at, first, columns, now, step)
+    latency = lp[READ_CLOCKS] if reads else lp[WRITE_CLOCKS]
+    done = _first_completion(lp, at, first, columns, now, step, latency)
+    if done <= now + (columns - 1) * step:
+        columns = (done - now - 1) // step + 1
     if columns < 2:
         return 0
-    command = channel["last_command"]
-    slot = lp.window[ch, channel["head"], W_SLOT]
-    sent = 0
-    while sent < columns:
-        bursts = min(lp.links[ch, slot, L_END] - first - sent, columns - sent)
-        sent += bursts
-        move_bursts(lp, slot, bursts, now + (sent - 1) * step + latency)
-        if sent < columns:
-            slot = _following_slot(lp, ch, slot, sent)
-    for i in range(max(0, columns - settings["cycle_banks"]), columns):
-        note_command(lp, ch, command, bank_of(settings, first + i), now + i * step)
-    lp.counts[ch, command] += columns
-    if lp.core[0]["traced"] < lp.trace.shape[0]:
-        for i in range(columns):
-            bank = bank_of(settings, first + i)
-            row = row_of(settings, first + i)
-            trace_command(lp, ch, command, bank, row, channel["last_port"], now + i * step)
-    _refill(lp, ch, columns, entering)
-    channel["bypassed"] = 0
-    channel["pending"] -= columns
-    channel["seen"] = now + (columns - 1) * step + 1
-    channel["clock"] = channel["seen"]
+    _send_columns(lp, at, first, columns, now, step, latency)
+    _refill(lp, at, columns, columns - 1 if entering else 0)
+    lp[at + C_BYPASSED] = 0
+    lp[at + C_PENDING] -= columns
+    lp[at + C_SEEN] = now + (columns - 1) * step + 1
     return columns
