@@ -135,7 +135,8 @@ def report(name: str, machine: FastMachine) -> None:
     machine.run_step()
     repeated = milliseconds(machine.run_step)
     print(
-        f"{name}: first step {first:.0f} ms, step {both:.2f} ms, remembered times {repeated:.2f} ms; "
+        f"{name}: first step {first:.0f} ms, step {both:.2f} ms,"
+        f" remembered times {repeated:.2f} ms; "
         f"{result.cycles} cycles, {visited} visited, {requests} bursts, "
         f"{len(result.free)} commands"
     )

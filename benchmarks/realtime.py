@@ -1,8 +1,8 @@
 """How fast azsim simulates the flagship encoder, beside onnxruntime on the same frames.
 
 Both run on one thread, in turn, several rounds; what counts is the ratio within a round, because
-machines are shared and their speed drifts. Bit-exact: every output integer is computed. Timing only:
-cycles are counted, no outputs; `first_step` is a step that reuses nothing.
+machines are shared and their speed drifts. Bit-exact: every output integer is computed. Timing
+only: cycles are counted, no outputs; `first_step` is a step that reuses nothing.
 
     python benchmarks/realtime.py [--json] [--frames 40] [--rounds 5] [--net rnnt_alexa_l:encoder]
 """

@@ -20,7 +20,7 @@ def tile_beats(
     slots: TableSlots,
     beats: NDArray[np.uint16],
 ) -> tuple[int, int]:
-    """Note the bits of each beat of a tile in `beats` (MAX_BEATS,); return (status, beats fired)."""
+    """Note the bits of each beat of a tile in `beats` (MAX_BEATS,); return (status, beats)."""
     out = np.empty(GROUP_WEIGHTS * expected_groups, np.int8)
     return decode_tile_beats(words, tile_index, expected_groups, profile, slots, out, beats)
 

@@ -68,7 +68,9 @@ def by_name(comparison: Comparison) -> dict[str, Change]:
 
 def test_equal_runs_differ_in_nothing(write: Write) -> None:
     found = compare_folders(write("a", make_record()), write("b", make_record(wall_seconds=7.0)))
-    assert not (found.setting or found.counters or found.layers)
+    assert not found.setting
+    assert not found.counters
+    assert not found.layers
     assert all(change.a == change.b for change in found.time_and_bytes)
     assert found.equal == len(flat(found.a))
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from azsim.api import Progress as ProgressFunction
+from azsim.calibration import Progress as ProgressFunction
 
 
 @contextmanager
