@@ -62,5 +62,5 @@ def random_params(choose: Choose) -> isa.MachineParams:
         abuf_banks=c.integer(1, 8),
         abuf_bank_bytes=pick(c, [4, 8, 16]),
         abuf_ports_per_bank=c.integer(1, 2),
-        decoder_profile=isa.DECODER_BITMAP,
+        decoder_profile=pick(c, [isa.DECODER_BITMAP, isa.DECODER_ANS]),
     )

@@ -1,6 +1,6 @@
 """Random programs in the form a compiler gives them, with faults sprinkled in.
 
-Tiles are real streams of the reference encoder. FETCH never reads what a command of the program
+Tiles are real streams of the reference encoders. FETCH never reads what a command of the program
 writes; every other race between commands has one result by section 11 of docs/timing_model.md.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from choosing import Choose, chance, pick
 from numpy.typing import NDArray
+from table_tiles import Table, ans_tile, random_mode, random_table
 from vector_operands import ARITHMETIC, Region, place, scale, vector_operands, zero_point
 
 from azsim_kernels import isa
@@ -25,6 +26,15 @@ TILES = Region(0, 3 << 13)  # of DRAM: written by no command
 DATA = Region(3 << 13, DRAM_BYTES)  # of DRAM: LOAD, STORE and GATHER
 
 
+@dataclass(frozen=True, eq=False)
+class StoredTable:
+    """A table, the weights it can code, and the operands of the FETCH of its record."""
+
+    table: Table
+    values: NDArray[np.int8]
+    fetch: list[int]
+
+
 @dataclass
 class Draft:
     """A command being made: waits and signals are (semaphore, count)."""
@@ -32,6 +42,7 @@ class Draft:
     opcode: int
     arg: list[int]
     unit: int = 0
+    table: StoredTable | None = None  # of a TILE that needs one
     waits: list[tuple[int, int]] = field(default_factory=list)
     signals: list[tuple[int, int]] = field(default_factory=list)
 
@@ -50,6 +61,7 @@ class ProgramDraft:
             self.abuf[WORK.begin :] *= self.rng.integers(0, 2, ABUF_BYTES - WORK.begin, np.uint8)
         self.used = {0: TILES.begin, 1: 0}  # next free byte for tiles, by FETCH source
         self.constants_used = CONSTANTS.begin
+        self.tables: list[StoredTable] = []
         self.kinds: list[int] = []
         self.initial: list[int] = []
         self.slot_ready = [self.semaphore(isa.DATA) for _ in range(params.tile_slots)]
@@ -126,22 +138,47 @@ def _fetch_tile(draft: ProgramDraft, slot: int, bits: int) -> list[Draft] | None
     groups = choose.integer(1, p.slot_weights // 256)
     limit = 1 << (bits - 1)
     weights = draft.rng.integers(-limit, limit, 256 * groups).astype(np.int8)
+    stored = _some_table(draft, limit)
+    if stored is not None:
+        weights = draft.rng.choice(stored.values, weights.size)
     density = pick(choose, [50, 50, 10, 100, 0])
     weights[draft.rng.integers(0, 100, weights.size) >= density] = 0
-    raw = chance(choose, 15)
+    if not weights.any():  # the encoder makes EMPTY of it
+        stored = None
+    raw = stored is None and chance(choose, 15)
     index = choose.integer(0, 9)
     stream = weights.view(np.uint8)
-    if not raw:
+    if stored is not None:
+        mode = random_mode(choose, stored.table)
+        stream = ans_tile(weights, mode, index, stored.table).view(np.uint8)
+    elif not raw:
         words = np.zeros(1 + weights.size // 8, np.uint64)
         stream = words[: encode_bitmap_tile(weights, index, words)].view(np.uint8)
     operands = draft.put_stream(stream)
     if not operands:
         return None
     unit = choose.integer(0, p.units - 1)
-    tile = Draft(isa.RAW if raw else isa.TILE, [slot, groups, index], unit)
+    tile = Draft(isa.RAW if raw else isa.TILE, [slot, groups, index], unit, stored)
     tile.waits.append((draft.slot_space[slot], 1))
     tile.signals.append((draft.slot_ready[slot], 1))
     return [Draft(isa.FETCH, operands, unit), tile]
+
+
+def _some_table(draft: ProgramDraft, limit: int) -> StoredTable | None:
+    """Return a table of the program, old or new, for most tiles of a chip that has tables."""
+    choose = draft.choose
+    if draft.params.decoder_profile != isa.DECODER_ANS or chance(choose, 30):
+        return None
+    if draft.tables and chance(choose, 60):
+        return pick(choose, draft.tables)
+    most = choose.integer(1, pick(choose, [3, 16, 30, 200]))
+    values = np.unique(np.append(draft.rng.integers(-limit, limit, most), 0)).astype(np.int8)
+    table = random_table(draft.rng, values, choose.integer(0, 3))
+    operands = draft.put_stream(table.record.view(np.uint8))
+    if not operands:
+        return None
+    draft.tables.append(StoredTable(table, values, operands))
+    return draft.tables[-1]
 
 
 def _rescale(draft: ProgramDraft, rows: int, base: int, columns: int, stride: int) -> Draft:
@@ -162,7 +199,7 @@ def _rescale(draft: ProgramDraft, rows: int, base: int, columns: int, stride: in
     arg += [zero_point(choose, dst_type), flags]
     arg += [place(choose, WORK, 4 * rows + (columns - 1) * addend_stride, 4), addend_stride]
     waits, signals = [(draft.sums_ready, 1)], [(draft.sums_space, 1)]
-    return Draft(isa.RESCALE, arg, 0, waits, signals)
+    return Draft(isa.RESCALE, arg, 0, None, waits, signals)
 
 
 def vector_chain(draft: ProgramDraft) -> list[Draft]:
@@ -221,7 +258,28 @@ def draft_commands(draft: ProgramDraft) -> list[Draft]:
     commands = [command for chain in chains for command in chain]
     if chance(choose, 50):
         _move_forward(choose, commands)
+    _load_tables(choose, commands)
     return commands
+
+
+def _load_tables(choose: Choose, commands: list[Draft]) -> None:
+    """Give each unit the tables that its tiles need, before them, and some once more."""
+    for unit in sorted({command.unit for command in commands}):
+        loaded: dict[int, StoredTable] = {}
+        for fetch, decode in _fetch_pairs(commands, unit):
+            stored = decode.table
+            if stored is None:
+                continue
+            slot = stored.table.slot
+            if loaded.get(slot) is stored and not chance(choose, 10):
+                continue
+            loaded[slot] = stored
+            commands.insert(_place_of(commands, fetch), Draft(isa.FETCH, stored.fetch, unit))
+            commands.insert(_place_of(commands, decode), Draft(isa.TABLE, [slot], unit))
+
+
+def _place_of(commands: list[Draft], wanted: Draft) -> int:
+    return next(k for k, other in enumerate(commands) if other is wanted)
 
 
 def _move_forward(choose: Choose, commands: list[Draft]) -> None:
@@ -234,7 +292,7 @@ def _move_forward(choose: Choose, commands: list[Draft]) -> None:
     streams = {id(decode): fetch.arg for fetch, decode in pairs}
     for command in list(commands):
         if command.opcode in (isa.FETCH, isa.TILE, isa.RAW, isa.LOAD) and chance(choose, 60):
-            place_now = next(k for k, other in enumerate(commands) if other is command)
+            place_now = _place_of(commands, command)
             commands.pop(place_now)
             commands.insert(max(0, place_now - choose.integer(1, 8)), command)
     for unit in units:

@@ -191,12 +191,36 @@ def _fault_operand(draft: ProgramDraft, commands: list[Draft]) -> bool:
 
 
 def _fault_table(draft: ProgramDraft, commands: list[Draft]) -> bool:
-    """A TABLE record where the decoder has no tables."""
+    """A TABLE command for what is no TABLE record."""
     tiles = [command for command in commands if command.opcode in (isa.TILE, isa.RAW)]
     if not tiles:
         return False
     tile = pick(draft.choose, tiles)
     tile.opcode, tile.arg = isa.TABLE, [draft.choose.integer(0, 4)]
+    return True
+
+
+def _fault_no_table(draft: ProgramDraft, commands: list[Draft]) -> bool:
+    """A table is not loaded: its tiles find none, or the one before it."""
+    records = [command for command in commands if command.opcode == isa.TABLE]
+    if not records:
+        return False
+    missing = pick(draft.choose, records)
+    of_unit = [command for command in commands if command.unit == missing.unit]
+    decodes = [c for c in of_unit if c.opcode in (isa.TILE, isa.RAW, isa.TABLE)]
+    fetches = [c for c in of_unit if c.opcode == isa.FETCH]
+    fetch = fetches[next(k for k, other in enumerate(decodes) if other is missing)]
+    commands[:] = [c for c in commands if c is not missing and c is not fetch]
+    return True
+
+
+def _fault_table_word(draft: ProgramDraft, commands: list[Draft]) -> bool:
+    """One byte of a TABLE record is anything: a bad table, or a bad CRC."""
+    if not draft.tables:
+        return False
+    address, size, source = pick(draft.choose, draft.tables).fetch
+    memory = draft.store if source else draft.dram
+    memory[address + draft.choose.integer(0, size - 1)] = draft.choose.integer(0, 255)
     return True
 
 
@@ -209,6 +233,8 @@ _FAULTS = (
     _fault_index,
     _fault_operand,
     _fault_table,
+    _fault_no_table,
+    _fault_table_word,
 )
 
 

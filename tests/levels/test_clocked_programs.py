@@ -16,8 +16,9 @@ from azsim_kernels import isa, tile_errors
 from azsim_kernels.clocked import ClockedMachine
 from azsim_kernels.reference.decode import decode_tile
 from azsim_kernels.reference.execute import execute_vector, mac_accumulate
+from azsim_kernels.reference.table_record import load_table
 from azsim_kernels.table_slots import empty_slots
-from azsim_kernels.tile_format import PROFILE_BITMAP
+from azsim_kernels.tile_format import PROFILE_ANS, PROFILE_BITMAP
 
 pytestmark = pytest.mark.small
 
@@ -119,6 +120,8 @@ class PlainMachine:
         self.dram, self.abuf = case.dram.copy(), case.abuf.copy()
         self.wbuf = np.zeros((p.tile_slots, p.slot_weights), np.int8)
         self.accumulators = np.zeros((p.lanes, p.accumulators_per_lane), np.int32)
+        self.profile = PROFILE_ANS if p.decoder_profile == isa.DECODER_ANS else PROFILE_BITMAP
+        self.tables = [empty_slots() for _ in range(p.units)]
         self.streams: list[list[np.ndarray]] = [[] for _ in range(p.units)]
 
     def run(self) -> bool:
@@ -136,8 +139,11 @@ class PlainMachine:
             self.dram[arg[0] : arg[0] + arg[2]] = self.abuf[arg[1] : arg[1] + arg[2]]
         elif opcode == isa.GATHER:
             self.gather(*arg[:5])
+        elif opcode == isa.TABLE:
+            words = self.streams[unit].pop(0).view(np.uint64)
+            return load_table(words, self.profile, self.tables[unit]) == tile_errors.OK
         elif opcode in (isa.TILE, isa.RAW):
-            return self.decode(opcode, self.streams[unit].pop(0), *arg[:3])
+            return self.decode(opcode, unit, *arg[:3])
         elif opcode == isa.PRODUCT:
             weights = self.wbuf[arg[0]]
             return mac_accumulate(arg, weights, self.abuf, self.accumulators) == isa.DONE
@@ -152,14 +158,15 @@ class PlainMachine:
         if picked:
             self.abuf[target : target + n * row_bytes] = np.concatenate(picked)
 
-    def decode(self, opcode: int, stream: np.ndarray, slot: int, groups: int, index: int) -> bool:
+    def decode(self, opcode: int, unit: int, slot: int, groups: int, index: int) -> bool:
         """Fill a slot."""
+        stream = self.streams[unit].pop(0)
         out = self.wbuf[slot, : 256 * groups]
         if opcode == isa.RAW:
             out[:] = stream.view(np.int8)
             return True
         words = stream.view(np.uint64)
-        status = decode_tile(words, index, groups, PROFILE_BITMAP, empty_slots(), out)
+        status = decode_tile(words, index, groups, self.profile, self.tables[unit], out)
         return status == tile_errors.OK
 
 
