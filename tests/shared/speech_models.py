@@ -21,14 +21,16 @@ def speech_maker(
     seed: int = 3,
     metadata: Mapping[str, str] | None = None,
     prefix: str = "",
+    time_steps: int = 1,
 ) -> ModelMaker:
     """LSTM layers with their states, each followed by Squeeze, then Gemm; 30 ms a step.
 
-    `prefix` is put before the names of layers, input and output.
+    Input (time_steps, 1, features), output (time_steps, scores). `prefix` is put before the names
+    of layers, input and output.
     """
     rng = np.random.default_rng(seed)
     maker = ModelMaker()
-    x = maker.input(f"{prefix}x", [1, 1, features])
+    x = maker.input(f"{prefix}x", [time_steps, 1, features])
     maker.tensor("direction", [1], np.int64)
     states: dict[str, str] = {}
     for number, width in enumerate(hidden):
@@ -45,7 +47,7 @@ def speech_maker(
     weight = maker.tensor("W", rng.normal(size=(scores, features)) * 0.5)
     bias = maker.tensor("b", rng.normal(size=scores) * 0.1)
     maker.node("Gemm", ["flat", weight, bias], [f"{prefix}y"], name=f"{prefix}dense", transB=1)
-    maker.output(f"{prefix}y", [1, scores])
+    maker.output(f"{prefix}y", [time_steps, scores])
     maker.metadata = {"azsim.state": json.dumps(states), "azsim.frame_ms": "30"}
     maker.metadata.update(metadata or {})
     return maker

@@ -33,6 +33,7 @@ NOT_ONNX = "must be an ONNX file; it is damaged, cut short or something else"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a model and its frames."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("AZSIM_CACHE_DIR", str(tmp_path / "cache"))
     save_speech_model(tmp_path)
     return tmp_path

@@ -23,6 +23,7 @@ CHIPS = f"must be one of {', '.join(chip_names())}, or the path of a .yaml file"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a model and its frames."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("AZSIM_CACHE_DIR", str(tmp_path / "cache"))
     save_speech_model(tmp_path)
     return tmp_path
