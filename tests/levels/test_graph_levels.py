@@ -25,6 +25,7 @@ CHIPS = [
     ("mac_array.skip=both", "wbuf.slot_weights=256", "sequencer.semaphores=20"),
     ("mac_array.skip=activation", "sequencer.queue_depth=1", "memory.access_bytes=16"),
     ("mac_array.skip=none", "decoder.port_bits=128", "mac_array.lanes=1"),
+    ("decoder.profile=ans", "decoder.table_slots=2", "wbuf.slot_weights=2048"),
 ]
 
 
