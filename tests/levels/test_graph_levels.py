@@ -101,3 +101,25 @@ def test_states_that_pass_old_values_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     feeds = {"x": rng.normal(size=(6, 1, 5)).astype(np.float32)}
     check(maker.save(tmp_path), feeds, (), 8)
+
+
+def test_tables_of_several_matrices_in_one_slot(tmp_path: Path) -> None:
+    """Matrices large enough for tables, more of them than table slots."""
+    rng = np.random.default_rng(5)
+    maker = ModelMaker()
+    maker.input("x", (1, 96))
+    name = "x"
+    for k in range(3):
+        maker.tensor(f"w{k}", rng.laplace(size=(96, 96)))
+        maker.tensor(f"b{k}", rng.normal(size=96))
+        maker.node("Gemm", [name, f"w{k}", f"b{k}"], [f"y{k}"], transB=1)
+        name = f"y{k}"
+    maker.output(name)
+    path = maker.save(tmp_path)
+    feeds = {"x": rng.normal(size=(2, 1, 96)).astype(np.float32)}
+    overrides = ("decoder.profile=ans", "decoder.table_slots=2", "wbuf.slot_weights=2048")
+    compiled, _ = compile_file(
+        path, feeds, load_chip("tiny", overrides), CompressionPlan(bits=6, sparsity=0.3)
+    )
+    assert (compiled.program.commands["opcode"] == isa.TABLE).sum() >= 3
+    check(path, feeds, overrides, 6)
