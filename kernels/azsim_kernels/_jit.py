@@ -49,6 +49,12 @@ _checked = "-bounds" if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else ""
 numba.config.CACHE_DIR = str(_writable_cache_root() / f"{sources_hash()}{_checked}")
 
 
+def compiled_folder() -> Path | None:
+    """The folder of compiled kernels, None if numba is told not to compile."""
+    config: Any = numba.config
+    return None if config.DISABLE_JIT else Path(config.CACHE_DIR)
+
+
 def kernel(function: F) -> F:
     """Compile `function` with the options every kernel shares: nopython, cached, no fast-math."""
     return numba.njit(cache=True, error_model="numpy", nogil=True)(function)  # type: ignore[no-any-return]

@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-import numba
 import numpy as np
 
 from azsim.config import load_chip
 from azsim.engine.fast_machine import FastMachine
 from azsim.engine.params import machine_params
 from azsim_kernels import isa
+from azsim_kernels._jit import compiled_folder
 
 PARTS = ("times", "results")
 
@@ -28,9 +28,8 @@ class Warming:
     """The processes that compile; as a context manager it ends them with the block."""
 
     def __init__(self) -> None:
-        cold = [part for part in PARTS if not _marker(part).exists()]
-        if numba.config.DISABLE_JIT:
-            cold = []
+        folder = compiled_folder()
+        cold = [] if folder is None else [p for p in PARTS if not _marker(folder, p).exists()]
         self._running = [_start(part) for part in cold]
 
     def wait(self) -> None:
@@ -62,9 +61,9 @@ def _start(part: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _marker(part: str) -> Path:
-    """A file that says: this group lies compiled in the cache folder of these sources."""
-    return Path(numba.config.CACHE_DIR) / f"compiled-{part}"
+def _marker(folder: Path, part: str) -> Path:
+    """A file that says: this group lies compiled in the folder of these sources."""
+    return folder / f"compiled-{part}"
 
 
 def compile_part(part: str) -> None:
@@ -86,8 +85,10 @@ def compile_part(part: str) -> None:
         machine.run_step()
     else:
         machine.compile_results()
-    _marker(part).parent.mkdir(parents=True, exist_ok=True)
-    _marker(part).touch()
+    folder = compiled_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _marker(folder, part).touch()
 
 
 if __name__ == "__main__":
