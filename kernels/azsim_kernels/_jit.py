@@ -8,6 +8,7 @@ keyed by a hash of all kernel sources. The setting is process-wide for numba.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -46,13 +47,13 @@ def _writable_cache_root() -> Path:
 # Code compiled with bounds checks must not be taken for code without: numba's own key leaves that
 # out.
 _checked = "-bounds" if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else ""
-numba.config.CACHE_DIR = str(_writable_cache_root() / f"{sources_hash()}{_checked}")
+_settings: Any = importlib.import_module("numba.core.config")
+_settings.CACHE_DIR = str(_writable_cache_root() / f"{sources_hash()}{_checked}")
 
 
 def compiled_folder() -> Path | None:
     """The folder of compiled kernels, None if numba is told not to compile."""
-    config: Any = numba.config
-    return None if config.DISABLE_JIT else Path(config.CACHE_DIR)
+    return None if _settings.DISABLE_JIT else Path(_settings.CACHE_DIR)
 
 
 def kernel(function: F) -> F:
