@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-from cocotb_tools.runner import get_runner
-
 from azsim.rtl_check.job import Job
 
 NOT_BUILT = 3
@@ -19,6 +17,8 @@ NOT_BUILT = 3
 
 def main(path: str) -> int:
     """Do the job of file `path`; return the exit code."""
+    from cocotb_tools.runner import get_runner  # not installed where no RTL is verified
+
     job = Job.load(Path(path))
     runner = get_runner("icarus")
     folder = Path(job.folder)
