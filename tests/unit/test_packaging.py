@@ -92,3 +92,9 @@ def test_the_command_lists_the_chips(installed: Path, tmp_path: Path) -> None:
         output = run(installed, [*start, "chips"], tmp_path)
         assert "az1" in output
         assert "assumed" in output
+
+
+def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    output = run(installed, ["-m", "azsim", "demo", "--frames", "3"], tmp_path)
+    assert "bit-exact 3/3" in output
+    assert (tmp_path / "runs" / "demo" / "summary.json").is_file()
