@@ -55,9 +55,11 @@ from azsim_kernels.lpddr_types import (
     REFRESH,
     RING_MASK,
     S_LEFT,
+    S_PORT,
     S_SIZE,
     SLOTS_AT,
     W_BANK,
+    W_ROW,
     W_SIZE,
     W_SLOT,
     WINDOW_IN,
@@ -122,10 +124,11 @@ def _step_channel(lp: Lpddr, at: int, before: int) -> None:
         burst = at + lp[WINDOW_IN] + W_SIZE * ((lp[at + C_HEAD] + index) & lp[RING_MASK])
         if lp[at + C_BARE] == 1:
             fill_entry(lp, burst)
-        send_command(lp, at, command, lp[burst + W_BANK], burst, now)
+        slot = lp[burst + W_SLOT]
+        port = lp[lp[SLOTS_AT] + S_SIZE * slot + S_PORT]
+        send_command(lp, at, command, lp[burst + W_BANK], lp[burst + W_ROW], port, now)
         sent = True
         if command in (READ, WRITE):
-            slot = lp[burst + W_SLOT]
             lp[at + C_BYPASSED] = lp[at + C_BYPASSED] + 1 if index > 0 else 0
             lp[at + C_PENDING] -= 1
             drop_entry(lp, at, index)

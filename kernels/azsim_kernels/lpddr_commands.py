@@ -36,6 +36,7 @@ from azsim_kernels.lpddr_types import (
     GAPS_AT,
     GAPS_SIZE,
     GROUP_BANKS,
+    NOBODY,
     OPEN_CLOCKS,
     OPEN_ROW,
     PLACES,
@@ -46,9 +47,6 @@ from azsim_kernels.lpddr_types import (
     RING_MASK,
     RULES,
     RULES_AT,
-    S_PORT,
-    S_SIZE,
-    SLOTS_AT,
     TRACE_AT,
     TRACE_ROOM,
     TRACED,
@@ -56,7 +54,6 @@ from azsim_kernels.lpddr_types import (
     W_COMMAND,
     W_ROW,
     W_SIZE,
-    W_SLOT,
     WINDOW_IN,
     Lpddr,
 )
@@ -133,14 +130,14 @@ def trace_command(
 
 
 @kernel
-def send_command(lp: Lpddr, at: int, command: int, bank: int, burst: int, now: int) -> None:
+def send_command(
+    lp: Lpddr, at: int, command: int, bank: int, row: int, port: int, now: int
+) -> None:
     """Send `command` and change the rows as it says.
 
-    burst  the window's entry that it is sent for; `at` for a refresh
+    row, port  of the burst that it is sent for, -1 for a refresh
     """
     note_command(lp, at, command, bank, now)
-    row = lp[burst + W_ROW] if burst > at else -1
-    port = lp[lp[SLOTS_AT] + S_SIZE * lp[burst + W_SLOT] + S_PORT] if burst > at else -1
     all_banks = command in (PREA, REFA)
     trace_command(lp, at, command, -1 if all_banks else bank, row, port, now)
     lp[at + C_COUNTS + command] += 1
@@ -237,7 +234,7 @@ def refresh_step(lp: Lpddr, at: int, now: int) -> int:
     clock = ready_clock(lp, at, command, bank)
     if clock > now:
         return clock
-    send_command(lp, at, command, bank, at, now)
+    send_command(lp, at, command, bank, lp[NOBODY], lp[NOBODY], now)
     if command in (REFA, REFP):
         lp[at + C_OWED] -= 1
         if per_bank:

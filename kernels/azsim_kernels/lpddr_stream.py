@@ -9,7 +9,7 @@ sending them one by one would have done. The tests compare both ways.
 from __future__ import annotations
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.lpddr_commands import note_command, ready_clock, trace_command
+from azsim_kernels.lpddr_commands import note_command, ready_clock, send_command, trace_command
 from azsim_kernels.lpddr_params import ACT, PER_BANK, PRE, READ
 from azsim_kernels.lpddr_requests import (
     bank_of,
@@ -142,17 +142,21 @@ def _nobody_else_waits(lp: Lpddr, at: int) -> bool:
 
 
 @kernel
-def _queued_in_order(lp: Lpddr, at: int, limit: int) -> int:
-    """Return how many bursts at the head of the stream's queue go on with the stream and have the
-    same direction, up to `limit`.
+def _queued_in_order(lp: Lpddr, at: int, limit: int, now: int) -> int:
+    """Return how many bursts at the head of the stream's queue go on with the stream, have the same
+    direction and are here at `now`, up to `limit`.
     """
     found = 0
     local = lp[at + C_LAST_LOCAL] + 1
     slot = lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
     while slot >= 0 and found < limit:
         link = at + lp[LINKS_IN] + L_SIZE * slot
-        command = lp[lp[SLOTS_AT] + S_SIZE * slot + S_COMMAND]
-        if lp[link + L_AT] != local or command != lp[at + C_LAST_COMMAND]:
+        request = lp[SLOTS_AT] + S_SIZE * slot
+        if (
+            lp[link + L_AT] != local
+            or lp[request + S_COMMAND] != lp[at + C_LAST_COMMAND]
+            or lp[request + S_ARRIVAL] > now
+        ):
             break
         found += lp[link + L_END] - local
         local = lp[link + L_END]
@@ -161,73 +165,22 @@ def _queued_in_order(lp: Lpddr, at: int, limit: int) -> int:
 
 
 @kernel
-def _limit_by_banks(lp: Lpddr, at: int, first: int, columns: int, now: int, step: int) -> int:
-    """Return how many of `columns` bursts from number `first` find their rows open in time."""
+def _columns_ready(
+    lp: Lpddr, at: int, local: int, block_end: int, columns: int, now: int, step: int
+) -> int:
+    """Return how many of `columns` bursts from number `local` find their rows ready in time; 0 if a
+    row of the block is still to be opened.
+    """
     ready = at + lp[READY_IN]
     command = lp[at + C_LAST_COMMAND]
-    for i in range(1, min(columns, lp[CYCLE])):
-        bank = bank_of(lp, first + i)
+    for i in range(min(block_end - local, lp[CYCLE])):
+        bank = bank_of(lp, local + i)
+        if lp[ready + 8 * bank + OPEN_ROW] != row_of(lp, local + i):
+            return 0
         group = lp[BANKS] + bank // lp[GROUP_BANKS]
         clock = max(lp[ready + 8 * bank + command], lp[ready + 8 * group + command])
-        if lp[ready + 8 * bank + OPEN_ROW] != row_of(lp, first + i) or clock > now + i * step:
-            return i
-    return columns
-
-
-@kernel
-def _limit_by_rows(
-    lp: Lpddr, at: int, first: int, columns: int, now: int, before: int
-) -> tuple[int, int]:
-    """Return how many of `columns` column commands go, and before which clock, until a row command
-    for a burst in the window may go.
-    """
-    end = first + lp[at + C_COUNT]
-    block_end = ((first >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT]
-    if lp[CYCLE] == 1 and end <= block_end:
-        return columns, before  # one row, which is open
-    rows = at + lp[READY_IN] + OPEN_ROW
-    hits = 0
-    for look in range(2):
-        misses = 0
-        begin = first
-        while begin < end:
-            after = min(((begin >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT], end)
-            for local in range(begin, min(after, begin + lp[CYCLE])):
-                bank = bank_of(lp, local)
-                open_row = lp[rows + 8 * bank]
-                if open_row == row_of(lp, local):
-                    hits |= 1 << bank
-                elif look == 0:
-                    misses += 1
-                elif open_row >= 0 and (hits >> bank) & 1:
-                    # Free when the last burst for the row has gone: in the block's last round.
-                    columns = min(columns, max(1, block_end - lp[CYCLE] - first + 1))
-                else:
-                    clock = ready_clock(lp, at, PRE if open_row >= 0 else ACT, bank)
-                    before = min(before, max(clock, now) + 1)
-            begin = after
-        if misses == 0:
-            break
-    return columns, before
-
-
-@kernel
-def _limit_by_entering(lp: Lpddr, at: int, first: int, columns: int) -> int:
-    """Return how many of `columns` column commands go before the window lets in a burst that
-    needs a row command nobody in the window waits for yet.
-    """
-    rows = at + lp[READY_IN] + OPEN_ROW
-    begin = first + lp[at + C_COUNT]
-    end = begin + columns - 1  # the last column's place is filled after it
-    local = begin
-    while local < end:
-        start = (local >> lp[BLOCK_SHIFT]) << lp[BLOCK_SHIFT]
-        after = min(start + (1 << lp[BLOCK_SHIFT]), end)
-        for x in range(local, min(after, local + lp[CYCLE])):
-            known = x - lp[CYCLE] >= max(first, start)
-            if not known and lp[rows + 8 * bank_of(lp, x)] != row_of(lp, x):
-                return x - begin + 1
-        local = after
+        if clock > now + i * step:
+            columns = min(columns, i)
     return columns
 
 
@@ -245,51 +198,105 @@ def _following_slot(lp: Lpddr, at: int, slot: int, sent: int) -> int:
 
 
 @kernel
-def _first_completion(
-    lp: Lpddr, at: int, first: int, columns: int, now: int, step: int, latency: int
-) -> int:
-    """Return the clock in which the first request of `columns` column commands is done, FAR if
-    none is: whoever waits for it may then ask for more.
+def _first_completion(lp: Lpddr, at: int, slot: int, first: int, sent: int, columns: int) -> int:
+    """Return with which of the `columns` next column commands a request is done, counted from 0, or
+    `columns` if none is: whoever waits for it may then ask for more.
+
+    slot, sent  the request of the next burst and its number from the oldest in the window, `first`
     """
-    slot = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_SLOT]
-    sent = 0
+    end = sent + columns
+    at_end = sent
     while True:
-        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - sent
-        if rest > columns - sent:
-            return FAR
-        sent += rest
+        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - at_end
+        if rest > end - at_end:
+            return columns
+        at_end += rest
         if lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] == rest:
-            return now + (sent - 1) * step + latency
-        if sent == columns:
-            return FAR
-        slot = _following_slot(lp, at, slot, sent)
+            return at_end - 1 - sent
+        if at_end == end:
+            return columns
+        slot = _following_slot(lp, at, slot, at_end)
+
+
+@kernel
+def _rows_conflict(lp: Lpddr, block_end: int) -> bool:
+    """Say whether the rows of the next block lie in banks of this one."""
+    banks = 0
+    for i in range(lp[CYCLE]):
+        banks |= 1 << bank_of(lp, block_end - 1 - i)
+    conflict = False
+    for i in range(lp[CYCLE]):
+        conflict |= (banks >> bank_of(lp, block_end + i)) & 1 == 1
+    return conflict
+
+
+@kernel
+def _open_next_rows(
+    lp: Lpddr, at: int, begin: int, end: int, entered: int, now: int, step: int, last_clock: int
+) -> None:
+    """Send the row commands for bursts [begin, end) of the next block between the column commands
+    of this one, which go at `now`, now + step, ... `last_clock`.
+
+    The bursts below number `entered` are in the window; that one enters with the first column
+    command, to be seen in the next clock, the one after with the second and so on.
+    """
+    rows = at + lp[READY_IN] + OPEN_ROW
+    clock = now
+    while True:
+        best = last_clock
+        chosen = begin - 1  # none
+        for x in range(begin, min(end, begin + lp[CYCLE])):
+            bank = bank_of(lp, x)
+            open_row = lp[rows + 8 * bank]
+            if open_row != row_of(lp, x):
+                ready = ready_clock(lp, at, PRE if open_row >= 0 else ACT, bank)
+                earliest = max(ready, clock + 1)
+                if x >= entered:
+                    earliest = max(earliest, now + (x - entered) * step + 1)
+                if earliest < best and (earliest - now) % step == 0:
+                    earliest += 1  # the column command goes first
+                if earliest < best:
+                    best = earliest
+                    chosen = x
+        if chosen < begin:
+            return
+        bank = bank_of(lp, chosen)
+        command = PRE if lp[rows + 8 * bank] >= 0 else ACT
+        send_command(lp, at, command, bank, row_of(lp, chosen), lp[at + C_LAST_PORT], best)
+        clock = best
 
 
 @kernel
 def _send_columns(
-    lp: Lpddr, at: int, first: int, columns: int, now: int, step: int, latency: int
-) -> None:
-    """Send `columns` column commands for the bursts from number `first` on."""
+    lp: Lpddr, at: int, slot: int, first: int, sent: int, columns: int, now: int, step: int
+) -> int:
+    """Send `columns` column commands for the bursts from number `first` + `sent` on, the first of
+    which belongs to the request `slot`; return the request of the burst after them, if it is one
+    of the stream.
+    """
     command = lp[at + C_LAST_COMMAND]
-    slot = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_SLOT]
-    sent = 0
-    while sent < columns:
-        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - sent
-        bursts = min(rest, columns - sent)
-        sent += bursts
+    latency = lp[READ_CLOCKS] if command == READ else lp[WRITE_CLOCKS]
+    end = sent + columns
+    local = first + sent
+    at_end = sent
+    while at_end < end:
+        rest = lp[at + lp[LINKS_IN] + L_SIZE * slot + L_END] - first - at_end
+        bursts = min(rest, end - at_end)
+        at_end += bursts
         left = lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] - bursts
-        move_bursts(lp, slot, left, now + (sent - 1) * step + latency)
-        if sent < columns:
-            slot = _following_slot(lp, at, slot, sent)
+        move_bursts(lp, slot, left, now + (at_end - 1 - sent) * step + latency)
+        if bursts == rest:
+            slot = _following_slot(lp, at, slot, at_end)
     # What waits for them waits for the last one on each bank.
     for i in range(max(0, columns - lp[CYCLE]), columns):
-        note_command(lp, at, command, bank_of(lp, first + i), now + i * step)
+        note_command(lp, at, command, bank_of(lp, local + i), now + i * step)
     lp[at + C_COUNTS + command] += columns
     if lp[TRACED] < lp[TRACE_ROOM]:
         port = lp[at + C_LAST_PORT]
-        for x in range(first, first + columns):
-            clock = now + (x - first) * step
-            trace_command(lp, at, command, bank_of(lp, x), row_of(lp, x), port, clock)
+        for i in range(columns):
+            row = row_of(lp, local + i)
+            trace_command(lp, at, command, bank_of(lp, local + i), row, port, now + i * step)
+    return slot
 
 
 @kernel
@@ -319,55 +326,75 @@ def _refill(lp: Lpddr, at: int, columns: int, entering: int) -> None:
 
 
 @kernel
+def _clock_limit(lp: Lpddr, at: int, before: int) -> int:
+    """Return the clock before which a stream may run: `before`, or when a refresh may begin."""
+    # Per bank one begins as soon as it is due; else when enough are owed, the window being full.
+    waits = 0 if lp[REFRESH] == PER_BANK else lp[BATCH] - lp[at + C_OWED] - 1
+    return min(before, lp[at + C_DUE] + waits * lp[INTERVAL])
+
+
+@kernel
 def stream_columns(lp: Lpddr, at: int, now: int, before: int) -> int:
     """Send as many column commands at once as the rules let through from `now`, where the oldest
-    burst of a stream is about to get its own, up to clock `before`.
+    burst of a stream is about to get its own, up to clock `before`, and the row commands that go
+    in between.
 
-    Returns how many were sent; 0 if one command only is possible.
+    Returns how many column commands were sent; 0 if it is not worth it.
     """
     reads = lp[at + C_LAST_COMMAND] == READ
     step = lp[READ_STEP] if reads else lp[WRITE_STEP]
-    if step == 0 or not _nobody_else_waits(lp, at):
+    if step < 2 or not _nobody_else_waits(lp, at):
         return 0
-    per_bank = lp[REFRESH] == PER_BANK
-    if per_bank and lp[at + C_OWED] > 0:
+    if lp[REFRESH] == PER_BANK and lp[at + C_OWED] > 0:
         return 0
-    # Until the next refresh begins: per bank, when one is due; else when enough are owed.
-    waits = 0 if per_bank else lp[BATCH] - lp[at + C_OWED] - 1
-    before = min(before, lp[at + C_DUE] + waits * lp[INTERVAL])
-    first = lp[at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD] + W_LOCAL]
-    count = lp[at + C_COUNT]
-    columns = (((first >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT]) - first
-    if (lp[READ_ALONE] if reads else lp[WRITE_ALONE]) == 1:
-        columns = min(columns, columns - count + 1)
-    # What enters the window meanwhile: with every column a burst of the stream, or nothing.
+    before = _clock_limit(lp, at, before)
     slot = lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
-    entering = slot >= 0 and count == lp[WINDOW_BURSTS]
+    # With every column command a burst of the stream enters the window, or none does.
+    entering = slot >= 0 and lp[at + C_COUNT] == lp[WINDOW_BURSTS]
     if slot >= 0:
         arrival = lp[lp[SLOTS_AT] + S_SIZE * slot + S_ARRIVAL]
         if arrival > now if entering else arrival <= now + 1:
             return 0
         if not entering:
             before = min(before, arrival)
-    if not entering:
-        columns = min(columns, count)
-    if columns < 2 or before <= now + step:
-        return 0
-    columns, before = _limit_by_rows(lp, at, first, columns, now, before)
-    columns = min(columns, (before - now - 1) // step + 1)
-    if entering:
-        columns = _queued_in_order(lp, at, columns - 1) + 1
-        columns = _limit_by_entering(lp, at, first, columns)
-    columns = _limit_by_banks(lp, at, first, columns, now, step)
-    latency = lp[READ_CLOCKS] if reads else lp[WRITE_CLOCKS]
-    done = _first_completion(lp, at, first, columns, now, step, latency)
-    if done <= now + (columns - 1) * step:
-        columns = (done - now - 1) // step + 1
-    if columns < 2:
-        return 0
-    _send_columns(lp, at, first, columns, now, step, latency)
-    _refill(lp, at, columns, columns - 1 if entering else 0)
-    lp[at + C_BYPASSED] = 0
-    lp[at + C_PENDING] -= columns
-    lp[at + C_SEEN] = now + (columns - 1) * step + 1
-    return columns
+    alone = (lp[READ_ALONE] if reads else lp[WRITE_ALONE]) == 1
+    head = at + lp[WINDOW_IN] + W_SIZE * lp[at + C_HEAD]
+    first = lp[head + W_LOCAL]
+    slot = lp[head + W_SLOT]
+    sent = 0
+    while now < before:  # a block of bursts after the other
+        local = first + sent
+        block_end = ((local >> lp[BLOCK_SHIFT]) + 1) << lp[BLOCK_SHIFT]
+        entered = first + lp[at + C_COUNT] + (sent if entering else 0)
+        columns = min(block_end - local, (before - now - 1) // step + 1)
+        if entering:
+            columns = min(columns, _queued_in_order(lp, at, sent + columns - 1, now) - sent + 1)
+        else:
+            columns = min(columns, entered - local)
+        if entered + columns - 1 > block_end and (alone or _rows_conflict(lp, block_end)):
+            columns = min(columns, block_end - entered + 1)
+        columns = _columns_ready(lp, at, local, block_end, columns, now, step)
+        if columns + sent < 2 or columns < 1:
+            break
+        done = _first_completion(lp, at, slot, first, sent, columns)
+        if done < columns:
+            latency = lp[READ_CLOCKS] if reads else lp[WRITE_CLOCKS]
+            before = min(before, now + done * step + latency)
+            columns = min(columns, (before - now - 1) // step + 1)
+        end = entered + (columns - 1 if entering else 0)
+        if end > block_end:
+            last_clock = now + (columns - 1) * step
+            _open_next_rows(lp, at, block_end, end, entered, now, step, last_clock)
+        slot = _send_columns(lp, at, slot, first, sent, columns, now, step)
+        sent += columns
+        now += columns * step
+        if not entering or alone or local + columns < block_end:
+            break
+        if _queued_in_order(lp, at, sent, now) < sent:
+            break  # what fills the last place is another stream's, or nothing
+    if sent > 0:
+        _refill(lp, at, sent, sent - 1 if entering else 0)
+        lp[at + C_BYPASSED] = 0
+        lp[at + C_PENDING] -= sent
+        lp[at + C_SEEN] = now - step + 1
+    return sent

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim_kernels.lpddr_params import (
+    ACT,
     BANK,
     CHANNEL,
     GROUP,
     NO_REFRESH,
+    PRE,
     READ,
     WRITE,
     LpddrCommand,
@@ -64,7 +66,8 @@ NEVER = -(1 << 60)  # longer ago than everything
     RULES,  # constraint rows with a window
     RING_MASK,  # of the window
     DONE_MASK,
-) = range(33)
+    NOBODY,  # -1: compiled code for a constant would be code of its own
+) = range(34)
 # Where the tables begin.
 (
     GAPS_AT,  # (3, 7, 15) scope, first -> how many, then (then, clocks) of each
@@ -83,10 +86,10 @@ NEVER = -(1 << 60)  # longer ago than everything
     RECENT_IN,  # (RULES, PLACES, 17) place of the next entry, the last `count` clocks
     WINDOW_IN,  # (RING_MASK + 1, 5) see W_
     LINKS_IN,  # (requests, 3) see L_
-) = range(33, 48)
+) = range(34, 49)
 # What changes.
-REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(48, 53)
-HEADER = 53
+REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(49, 54)
+HEADER = 54
 
 # A channel.
 (
@@ -175,14 +178,10 @@ def _banks_in_turn(params: LpddrParams, shifts: dict[str, int]) -> list[tuple[in
     ]
 
 
-def _step(
-    params: LpddrParams, gaps: Lpddr, turn: list[tuple[int, int]], command: int
-) -> tuple[int, int]:
+def _step(gaps: Lpddr, turn: list[tuple[int, int]], command: int) -> tuple[int, int]:
     """Return the even distance of consecutive column commands of a stream in order, 0 if they are
     not even, and 1 if a bank of another group could be served in between.
     """
-    if any(row.count > 1 and command in row.first for row in params.constraints):
-        return 0, 0
     bank, group, channel = (int(gaps[scope, command, command]) for scope in (BANK, GROUP, CHANNEL))
     if len(turn) == 1:
         step = max(bank, group, channel)
@@ -196,12 +195,30 @@ def _step(
     return channel, 0
 
 
+def _rows_are_apart(
+    params: LpddrParams, gaps: Lpddr, shifts: dict[str, int], turn: list[tuple[int, int]]
+) -> bool:
+    """Say whether a stream can advance by row: the window sees two rows of a bank at most, and row
+    and column commands wait for each other on the same bank only.
+    """
+    rows, columns = [ACT, PRE], [READ, WRITE]
+    wide = gaps[1:]
+    counted = {c for r in params.constraints if r.count > 1 for c in (*r.first, *r.then)}
+    return (
+        shifts["row"] > shifts["column"]
+        and params.window_bursts <= len(turn) * params.columns
+        and not wide[:, rows][:, :, columns].any()
+        and not wide[:, columns][:, :, rows].any()
+        and not (counted & {READ, WRITE})
+    )
+
+
 def _put_parameters(lp: Lpddr, params: LpddrParams, gaps: Lpddr, by_row: bool) -> None:
     shifts = _field_shifts(params, without=("channel",))
     turn = _banks_in_turn(params, shifts)
     ring = 1 << (params.window_bursts - 1).bit_length()
     requests = sum(params.outstanding)
-    read, write = (_step(params, gaps, turn, command) for command in (READ, WRITE))
+    read, write = (_step(gaps, turn, command) for command in (READ, WRITE))
     values = {
         CLOCK_PS: params.clock_ps,
         CHANNELS: params.channels,
@@ -225,7 +242,7 @@ def _put_parameters(lp: Lpddr, params: LpddrParams, gaps: Lpddr, by_row: bool) -
         ROW_SHIFT: shifts["row"],
         ROWS: params.rows,
         XOR_MASK: params.banks_per_group - 1 if params.bank_xor_row else 0,
-        BY_ROW: int(by_row and shifts["row"] > shifts["column"]),
+        BY_ROW: int(by_row and _rows_are_apart(params, gaps, shifts, turn)),
         CYCLE: len(turn),
         BLOCK_SHIFT: _log2(len(turn) * params.columns),
         READ_STEP: read[0],
@@ -237,6 +254,7 @@ def _put_parameters(lp: Lpddr, params: LpddrParams, gaps: Lpddr, by_row: bool) -
         RING_MASK: ring - 1,
         DONE_MASK: (1 << max(0, requests - 1).bit_length()) - 1,
         FREE_COUNT: requests,
+        NOBODY: -1,
     }
     for place, value in values.items():
         lp[place] = value
