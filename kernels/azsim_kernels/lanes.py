@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.machine_types import Ints
+from azsim_kernels.machine_types import Ints, typed
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_WORD = typed(64)
+_ZERO = typed(0)
 _NONE = np.uint64(0)
 _PAIRS = np.uint64(0x5555555555555555)
 _QUADS = np.uint64(0x3333333333333333)
@@ -100,11 +102,15 @@ def lane_cycles(work: Ints, ends: Ints, queue: Ints, timing: tuple[int, int, int
 
     work  (items, lanes); the other arguments as in `broadcast_item`, whose content is overwritten.
     """
-    ends[:] = 0
-    broadcast = 0
+    for lane in range(ends.size):
+        ends[lane] = 0
+    broadcast = _ZERO
     for item in range(work.shape[0]):
         broadcast = broadcast_item(item, broadcast, work[item], ends, queue, timing)
-    return ends.max() if work.shape[0] > 0 else 0
+    last = 0
+    for lane in range(ends.size):
+        last = max(last, ends[lane])
+    return last
 
 
 @kernel
@@ -132,20 +138,22 @@ def tile_cycles(
     """
     rows, columns, item_columns, item_rows = shape
     n_lanes = lanes.shape[1]
-    lanes[:] = 0
+    for lane in range(n_lanes):
+        lanes[1, lane] = 0
     group_rows = n_lanes * item_rows if item_rows > 0 else rows
-    broadcast = 0
-    items = 0
+    broadcast = _ZERO
+    items = _ZERO
     total = 0
     for group in range(0, rows, group_rows):
         behind = min(group + group_rows, rows)
         for column in range(0, columns, item_columns):
             width = min(item_columns, columns - column)
-            lanes[0] = 0
+            for lane in range(n_lanes):
+                lanes[0, lane] = 0
             live = not looks
             for start in range(column, column + width, 64):
                 bits = min(64, column + width - start)
-                wanted = window_bits(_ALL, _ALL, 0, bits)
+                wanted = _ALL >> np.uint64(64 - bits)
                 if looks:
                     word, shift = start >> 6, start & 63
                     wanted = window_bits(activations[word], activations[word + 1], shift, bits)
@@ -158,11 +166,14 @@ def tile_cycles(
                     if first >= 0:
                         at = first + row * columns + start
                         low, high = weights[at >> 6], weights[(at >> 6) + 1]
-                        ones = popcount(window_bits(low, high, at & 63, 64) & wanted)
+                        ones = popcount(window_bits(low, high, at & 63, _WORD) & wanted)
                     lanes[0, lane] += ones
                     total += ones
                     lane = lane + 1 if lane + 1 < n_lanes else 0
             if live:
                 broadcast = broadcast_item(items, broadcast, lanes[0], lanes[1], queue, timing)
                 items += 1
-    return lanes[1].max(), total, items
+    last = 0
+    for lane in range(n_lanes):
+        last = max(last, lanes[1, lane])
+    return last, total, items

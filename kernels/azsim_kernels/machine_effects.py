@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from azsim_kernels._jit import kernel
 from azsim_kernels.execute import Accumulators, execute_vector, mac_accumulate
-from azsim_kernels.isa import DONE, GATHER, LOAD, PRODUCT, RAW, STORE, TILE
+from azsim_kernels.isa import DONE, LOAD, PRODUCT, STORE, TABLE
 from azsim_kernels.machine_tiles import fill_slot, slot_place
-from azsim_kernels.machine_types import Ints, Plan, Records, Storage
+from azsim_kernels.machine_types import (
+    FIRST_DECODE,
+    FIRST_MOVE,
+    LAST_DECODE,
+    LAST_MOVE,
+    Ints,
+    Plan,
+    Records,
+    Storage,
+)
 
 
 @kernel
@@ -46,11 +55,11 @@ def apply_effects(
         arg = plan.args[order[i]]
         opcode = planned["opcode"]
         status = DONE
-        if opcode in (TILE, RAW):
+        if FIRST_DECODE <= opcode <= LAST_DECODE and opcode != TABLE:
             tile = tiles[planned["tile"]]
             shown = (tile["pool"], 1, tile["size"], tile["version"])
             fill_slot(slots, arg[0], slot_weights, shown, storage)
-        elif opcode in (LOAD, STORE, GATHER):
+        elif FIRST_MOVE <= opcode <= LAST_MOVE:
             _move(opcode, arg, rows, storage)
         elif opcode == PRODUCT:
             place, size = slot_place(slots, arg[0], arg[1] * arg[2], slot_weights, storage)

@@ -6,15 +6,11 @@ from azsim_kernels._jit import kernel
 from azsim_kernels.isa import (
     BAD_OPERAND,
     BAD_TILE,
-    GATHER,
     IDLE,
-    LOAD,
     PRODUCT,
-    RAW,
     SEMAPHORE_OVERFLOW,
     STORE,
     TABLE,
-    TILE,
 )
 from azsim_kernels.machine_spans import close_decoding, close_span
 from azsim_kernels.machine_start import fail
@@ -29,7 +25,12 @@ from azsim_kernels.machine_types import (
     COUNT_UNITS,
     COUNTS_PER_UNIT,
     FAR,
+    FIRST_DECODE,
+    FIRST_MOVE,
+    FIRST_VECTOR,
     FREE,
+    LAST_DECODE,
+    LAST_MOVE,
     ORDER,
     RUNNING,
     VECTOR_CLASS,
@@ -58,7 +59,7 @@ def _give(core: Records, planned: Records, maximum: int) -> int:
 @kernel
 def _asks_for(core: Records, opcode: int) -> bool:
     """Must the effects of a command be done before the step goes on?"""
-    if opcode in (LOAD, GATHER):
+    if FIRST_MOVE <= opcode <= LAST_MOVE and opcode != STORE:
         return core["ask_moves"] == 1  # type: ignore[no-any-return]
     return core["ask_results"] == 1 and (opcode == STORE or opcode >= PRODUCT)
 
@@ -68,7 +69,7 @@ def _count_command(core: Records, planned: Records) -> None:
     """Count what a command did."""
     opcode = planned["opcode"]
     counters = core["counters"]
-    if opcode in (TILE, RAW):
+    if FIRST_DECODE <= opcode <= LAST_DECODE and opcode != TABLE:
         counters[COUNT_UNITS + COUNTS_PER_UNIT * planned["unit"] + 2] += 1
     elif opcode == PRODUCT:
         arg = planned["arg"]
@@ -88,7 +89,8 @@ def _note_order(core: Records, times: Ints, command: int, opcode: int) -> None:
     """Note that a command took effect."""
     times[ORDER, core["effects"]] = command
     core["effects"] += 1
-    if opcode in (LOAD, GATHER) or opcode > PRODUCT:
+    moves = FIRST_MOVE <= opcode <= LAST_MOVE and opcode != STORE
+    if moves or opcode >= FIRST_VECTOR:
         core["abuf_writes"] += 1
 
 
@@ -103,7 +105,7 @@ def _take_effect(core: Records, planned: Records, command: int, slots: Records) 
     if command != core["answered"] and _asks_for(core, opcode):
         core["asked"] = command
         return WANTS
-    if opcode in (TILE, RAW, TABLE):
+    if FIRST_DECODE <= opcode <= LAST_DECODE:
         unit = core["units"][planned["unit"]]
         if unit["status"] != 0:
             return fail(core, command, BAD_TILE, unit["status"])
@@ -125,7 +127,7 @@ def _free_engine(
     if semaphore >= 0:
         return fail(core, command, SEMAPHORE_OVERFLOW, semaphore)
     _count_command(core, planned)
-    if planned["opcode"] in (TILE, RAW, TABLE):
+    if FIRST_DECODE <= planned["opcode"] <= LAST_DECODE:
         close_decoding(params, core, planned["engine"], core["now"])
         close_span(core, planned["engine"], _IDLE, core["now"])
     engine = core["engines"][planned["engine"]]
@@ -164,7 +166,8 @@ def finish_commands(
             planned = commands[command]
             status = _take_effect(core, planned, command, tables.slots)
             if status == RUNNING:
-                if core["fills"] == 1 and planned["opcode"] in (TILE, RAW):
+                decodes = FIRST_DECODE <= planned["opcode"] <= LAST_DECODE
+                if core["fills"] == 1 and decodes and planned["opcode"] != TABLE:
                     _fill_slot(params, core, planned, tables.slots, storage)
                 status = _free_engine(params, core, planned, command, times)
             if status != RUNNING:

@@ -51,6 +51,11 @@ def _product_skip(params: Records, planned: Records) -> int:
 
 
 @kernel
+def _uses_weights(skip: int) -> bool:
+    return skip & SKIP_WEIGHT != 0  # BOTH is WEIGHT | ACTIVATION
+
+
+@kernel
 def _end_product(params: Records, core: Records, planned: Records) -> None:
     """Let the MAC array be free when the cycles of all activation columns have passed."""
     cycles = planned["arg"][4] * planned["mac_duration"] + params["fill_cycles"]
@@ -69,7 +74,7 @@ def start_product(params: Records, core: Records, planned: Records, slots: Recor
     arg = planned["arg"]
     skip = _product_skip(params, planned)
     slot = slots[arg[0]]
-    uses_weights = skip in (SKIP_WEIGHT, SKIP_BOTH)
+    uses_weights = _uses_weights(skip)
     version = slot["version"] if uses_weights else 0
     covered = not uses_weights or slot["covered"] >= arg[1] * arg[2]
     behind = core["ask_results"] == 0 and core["abuf_writes"] > 0
@@ -103,7 +108,7 @@ def time_product(
     skip = _product_skip(params, planned)
     rows, columns = arg[1], arg[2]
     first = -1
-    if skip in (SKIP_WEIGHT, SKIP_BOTH):
+    if _uses_weights(skip):
         first, _ = slot_place(slots, arg[0], rows * columns, params["slot_weights"], storage)
     if skip >= SKIP_ACTIVATION:
         values = storage.abuf[arg[3] : arg[3] + columns]  # bytes: -1 is 255 here

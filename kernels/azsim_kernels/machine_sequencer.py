@@ -10,16 +10,10 @@ from azsim_kernels.isa import (
     DATA,
     DONE,
     FETCH,
-    GATHER,
     IDLE,
-    LOAD,
     PRODUCT,
-    RAW,
     SPACE,
     STARVED,
-    STORE,
-    TABLE,
-    TILE,
     WAITING,
 )
 from azsim_kernels.machine_product import BAD, TIME_LATER, TIME_NOW, start_product, time_product
@@ -30,6 +24,10 @@ from azsim_kernels.machine_types import (
     DECODING,
     DISPATCH,
     FETCHING,
+    FIRST_DECODE,
+    FIRST_MOVE,
+    LAST_DECODE,
+    LAST_MOVE,
     RUNNING,
     START,
     Ints,
@@ -168,13 +166,13 @@ def start_commands(
                 status = BAD_OPERAND
             elif planned["tile"] >= 0 and tiles[planned["tile"]]["capture"] >= 0:
                 _capture(planned, tables, storage)
-        elif opcode in (TILE, RAW, TABLE):
+        elif FIRST_DECODE <= opcode <= LAST_DECODE:
             if not start_decode(params, core, planned, tiles):
                 status = BAD_OPERAND
             elif core["units"][planned["unit"]]["ready"] == 1:
                 unit = planned["unit"]
                 deliver_words(params, core, commands, order, storage.schedule, unit)
-        elif opcode in (LOAD, STORE, GATHER):
+        elif FIRST_MOVE <= opcode <= LAST_MOVE:
             status = _start_dma_a(params, core, planned, tables, storage)
         elif opcode == PRODUCT:
             said = start_product(params, core, planned, slots)

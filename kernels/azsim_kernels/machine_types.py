@@ -17,6 +17,13 @@ from azsim_kernels.tile_format import SLOTS
 FAR = 1 << 62
 
 
+# Opcodes by what they do. Kernels compare with the ends of these ranges: numba turns `opcode in
+# (TILE, RAW)` into a loop that takes longer to compile than the function around it.
+FIRST_MOVE, LAST_MOVE = isa.LOAD, isa.GATHER  # DMA-A
+FIRST_DECODE, LAST_DECODE = isa.TILE, isa.RAW  # DECODE, TABLE between them
+FIRST_VECTOR = isa.RESCALE
+
+
 def typed(value: int) -> int:
     """Return `value` as an int64: numba compiles a function anew for each plain constant passed to
     it, but not for these.
