@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,11 @@ from speech_models import (
     LOG_MEL_FEATURES,
     save_speech_model,
     save_wav,
-    speech_frames,
     speech_maker,
 )
 
-from azsim.report.files import RUN_FILES
-
 FRAMES = ("-i", "frames.npz", "-o", "out")
 IS_ROOT = os.geteuid() == 0
-NOT_ONNX = "must be an ONNX file; it is damaged, cut short or something else"
 
 
 @pytest.fixture(autouse=True)
@@ -388,127 +383,3 @@ def test_recordings_that_do_not_fit() -> None:
         "whole.wav: a recording gives 64 features per 10 ms, input 'x' of shape (1, 1, 13) must"
         " hold a multiple of 64",
     )
-
-
-# -- output -------------------------------------------------------------------------------------
-
-
-def test_run_folders_that_cannot_be_written() -> None:
-    Path("file").write_text("text")
-    os.mkfifo("pipe")
-    Path("full").mkdir()
-    Path("full/notes.txt").write_text("mine")
-    long = "x" * 300
-    cases = [
-        ("file", "must be a folder, not a file"),
-        ("pipe", "must be a folder, not a file"),
-        ("file/out", "cannot be written: Not a directory"),
-        ("full", "must be new, empty or the folder of an earlier run"),
-        (".", "must be new, empty or the folder of an earlier run"),
-        ("/proc/azsim-out", "cannot be written: No such file or directory"),
-        (long, "cannot be written: File name too long"),
-    ]
-    for out, reason in cases:
-        refused(("run", "model.onnx", "-i", "frames.npz", "-o", out), f"{out}: {reason}")
-        refused(("demo", "-o", out), f"{out}: {reason}")
-
-
-OUT_FILES: list[tuple[object, ...]] = [
-    ("compile", "model.onnx", "-i", "frames.npz", "-o"),
-    ("zoo", "build", "tiny_lstm", "-o"),
-    ("compress", "W.npy", "-o"),
-    ("decompress", "W.azw", "-o"),
-]
-
-
-@pytest.mark.parametrize("words", OUT_FILES, ids=[str(words[0]) for words in OUT_FILES])
-def test_files_that_cannot_be_written(words: tuple[object, ...]) -> None:
-    np.save("W.npy", np.arange(-100, 100, dtype=np.int8).reshape(10, 20))
-    assert azsim("compress", "W.npy", "-o", "W.azw").code == 0
-    Path("file").write_text("text")
-    Path("folder").mkdir()
-    os.mkfifo("pipe")
-    no_folder = "cannot be written: No such file or directory"
-    refused((*words, "folder"), "folder: cannot be written: Is a directory")
-    refused((*words, "no/x"), f"no/x: {no_folder}")
-    refused((*words, "file/x"), f"file/x: {no_folder}")
-    refused((*words, "/proc/azsim-x"), f"/proc/azsim-x: {no_folder}")
-    refused((*words, "x" * 300), f"{'x' * 300}: cannot be written: File name too long")
-    # renamed over, a device or a pipe would be gone
-    refused((*words, "pipe"), "pipe: must be a plain file, not a device or a pipe")
-    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
-
-
-@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
-@pytest.mark.parametrize("words", OUT_FILES[:2], ids=["compile", "zoo"])
-def test_folders_without_the_right_to_write(words: tuple[object, ...]) -> None:
-    Path("locked").mkdir(mode=0o555)
-    refused((*words, "locked/x"), "locked/x: cannot be written: Permission denied")
-
-
-@pytest.mark.parametrize("words", OUT_FILES, ids=[str(words[0]) for words in OUT_FILES])
-def test_an_older_file_is_replaced_and_a_link_followed(words: tuple[object, ...]) -> None:
-    np.save("W.npy", np.arange(-100, 100, dtype=np.int8).reshape(10, 20))
-    assert azsim("compress", "W.npy", "-o", "W.azw").code == 0
-    Path("old").write_bytes(b"old")
-    Path("link").symlink_to("old")
-    before = set(tree(Path()))
-    assert azsim(*words, "link").code == 0
-    assert Path("link").is_symlink()
-    assert len(Path("old").read_bytes()) > 100
-    assert set(tree(Path())) == before
-
-
-# -- names --------------------------------------------------------------------------------------
-
-ODD = "a dir\nα/mo  del\x1b[31m\né"
-SHOWN = "a dir?α/mo  del?[31m?é"
-
-
-@pytest.fixture
-def odd() -> None:
-    """Model and frames in a folder with spaces, a line end, letters and a terminal code."""
-    os.mkdir("a dir\nα")
-    os.rename("model.onnx", f"{ODD}.onnx")
-    os.rename("frames.npz", f"{ODD}.npz")
-
-
-@pytest.mark.usefixtures("odd")
-def test_any_file_name_is_taken_and_shown_on_one_line() -> None:
-    run = azsim("run", f"{ODD}.onnx", "-i", f"{ODD}.npz", "-o", ODD, "--verify")
-    assert (run.code, run.err) == (0, "")
-    assert run.out.endswith(f"written: {SHOWN}\n")
-    assert "\x1b" not in run.out
-    assert set(os.listdir(ODD)) == set(RUN_FILES)
-    made = azsim("compile", f"{ODD}.onnx", "-i", f"{ODD}.npz", "-o", f"{ODD}.azp")
-    assert made.code == 0
-    assert made.out.startswith(f"{SHOWN}.azp: ")
-    assert made.out.count("\n") == 1
-    assert azsim("disasm", f"{ODD}.azp").code == 0
-
-
-@pytest.mark.usefixtures("odd")
-def test_any_file_name_is_refused_on_one_line() -> None:
-    done = azsim("run", f"{ODD}!.onnx", "-i", f"{ODD}.npz")
-    assert done.code == 2
-    assert done.err == "azsim: a dir?α/mo  del?[31m?é!.onnx: cannot be read: No such file or" + (
-        " directory\n"
-    )
-    done = azsim("run", f"{ODD}.npz", "-i", f"{ODD}.npz")
-    assert done.err == f"azsim: {SHOWN}.npz: {NOT_ONNX}\n"
-    done = azsim("disasm", f"{ODD}.npz")
-    assert done.code == 2
-    assert done.err.count("\n") == 1
-    assert "\x1b" not in done.err
-
-
-def test_any_layer_name_is_shown_on_its_line() -> None:
-    prefix = "ла\n yer/[red]\x1b"
-    speech_maker(prefix=prefix).save(Path(), "names.onnx")
-    np.savez("names.npz", **{f"{prefix}x": speech_frames()})
-    done = azsim("run", "names.onnx", "-i", "names.npz", "-o", "out", "--verify")
-    assert (done.code, done.err) == (0, "")
-    assert "ла? yer/[red]?dense " in done.out
-    assert "\x1b" not in done.out
-    with np.load("out/outputs.npz") as outputs:
-        assert f"{prefix}y_int" in outputs.files
