@@ -227,11 +227,14 @@ def test_host_memory_does_not_grow_with_steps() -> None:
     for _ in range(20):
         machine.run_step()
     first = tracemalloc.get_traced_memory()[0]
-    for _ in range(400):
+    steps = 400
+    for _ in range(steps):
         machine.run_step()
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
-    assert grown < 4096
+    # An array that each step left behind would be 112 bytes and more; other threads of the test
+    # process (its runner's) allocate some kilobytes of their own now and then.
+    assert grown < 64 * steps
 
 
 def test_a_run_that_lasts_too_long_is_stopped() -> None:

@@ -50,7 +50,8 @@ def test_functions_are_short_enough_to_be_read() -> None:
 
 def test_only_the_engine_and_the_codec_call_compiled_kernels() -> None:
     graph = grimp.build_graph("azsim", "azsim_kernels", include_external_packages=True)
-    compiled = graph.find_modules_that_directly_import("azsim_kernels._jit")
+    importers = graph.find_modules_that_directly_import("azsim_kernels._jit")
+    compiled = {module for module in importers if module.startswith("azsim_kernels.")}
     assert compiled, "no compiled module found: the rule would hold for the wrong reason"
     callers = {
         importer
