@@ -301,11 +301,15 @@ def test_missing_files_and_folders_in_their_place() -> None:
 
 @pytest.mark.skipif(IS_ROOT, reason="root may read every file")
 def test_files_without_the_right_to_read() -> None:
+    names = sorted(os.listdir())
     for name in ("model.onnx", "frames.npz"):
         mode = os.stat(name).st_mode
         os.chmod(name, 0)
-        refused(("run", "model.onnx", *FRAMES), f"{name}: cannot be read: Permission denied")
+        done = azsim("run", "model.onnx", *FRAMES)
         os.chmod(name, mode)
+        assert (done.code, done.out) == (2, "")
+        assert done.err == f"azsim: {name}: cannot be read: Permission denied\n"
+        assert sorted(os.listdir()) == names
 
 
 def test_pipes_are_not_waited_for() -> None:
