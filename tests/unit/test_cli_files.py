@@ -306,7 +306,9 @@ def test_files_without_the_right_to_read() -> None:
         mode = os.stat(name).st_mode
         os.chmod(name, 0)
         done = azsim("run", "model.onnx", *FRAMES)
+        same = azsim("compile", "model.onnx", "-i", "frames.npz", "-o", "model.azp")
         os.chmod(name, mode)
+        assert same == done
         assert (done.code, done.out) == (2, "")
         assert done.err == f"azsim: {name}: cannot be read: Permission denied\n"
         assert sorted(os.listdir()) == names

@@ -52,7 +52,9 @@ def compile_model(
     calibrate: CalibrateOption = None,
     input: Annotated[
         Path | None,
-        typer.Option("-i", "--input", metavar="FILE", help="The same as --calibrate."),
+        typer.Option(
+            "-i", "--input", metavar="FILE", readable=False, help="The same as --calibrate."
+        ),
     ] = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
@@ -103,7 +105,9 @@ def compile_model(
 
 
 def disasm(
-    program: Annotated[Path, typer.Argument(metavar="FILE", help="Program file (.azp).")],
+    program: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="Program file (.azp).")
+    ],
 ) -> None:
     """Print a program, one command a line.
 

@@ -12,11 +12,18 @@ from azsim._atomic import output_place
 from azsim.api import PlanWishes
 from azsim.errors import ConfigError
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model, ONNX.")]
+# readable=False: files are refused where they are read, in the words of the other refusals
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", readable=False, help="Model, ONNX.")
+]
 InputOption = Annotated[
     Path,
     typer.Option(
-        "-i", "--input", metavar="FILE", help="Frames: .npz arrays or a 16 kHz mono .wav."
+        "-i",
+        "--input",
+        metavar="FILE",
+        readable=False,
+        help="Frames: .npz arrays or a 16 kHz mono .wav.",
     ),
 ]
 ChipOption = Annotated[str, typer.Option("--chip", metavar="NAME|FILE", help="Chip to simulate.")]
@@ -66,6 +73,7 @@ CalibrateOption = Annotated[
     typer.Option(
         "--calibrate",
         metavar="FILE",
+        readable=False,
         help="Frames that set activation scales; default: the input.",
     ),
 ]
