@@ -123,7 +123,7 @@ def next_start(
                 if times[DISPATCH, command] < core["now"]:
                     missing = _missing_kinds(core, commands[command])
                     if missing == 0:
-                        _take(core, commands[command], times, command)
+                        _take(core, commands[command], times, command)  # pyright: ignore
                         return number
             stall = _waiting_class(missing, engine["count"] - engine["started"])
         _attribute(core, units, number, stall)
