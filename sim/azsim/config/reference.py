@@ -142,4 +142,3 @@ def _is_block(info: FieldInfo) -> bool:
 
 def _paragraph(docstring: str | None) -> str:
     return " ".join((docstring or "").split())
-
