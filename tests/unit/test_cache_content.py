@@ -278,13 +278,15 @@ def test_where_the_cache_is_and_how_large(tmp_path: Path, monkeypatch: pytest.Mo
 # -- several processes ----------------------------------------------------------------------------
 
 WORKER = """
+import random
 import sys
 from pathlib import Path
 from azsim.cache import ContentCache
+turns = random.Random(sys.argv[2])
 cache = ContentCache(Path(sys.argv[1]), limit_bytes=60_000)
 seen = 0
 for turn in range(150):
-    name = f"entry{(turn * 7 + int(sys.argv[2])) % 20}"
+    name = f"entry{turns.randrange(12)}"
     path = cache.find(name)
     if path is not None:
         try:
@@ -311,7 +313,8 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
     ]
     results = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], results
-    assert sum(int(out) for out, _ in results) > 50  # they did meet entries
+    # Eight of the twelve entries fit, so even a process that runs alone meets most of them.
+    assert all(int(out) > 30 for out, _ in results), results
     left = list((tmp_path / "cache").iterdir())
     assert all(path.name.startswith("entry") for path in left)
     assert sum(path.stat().st_size for path in left) <= 60_000
