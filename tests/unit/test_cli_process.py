@@ -46,6 +46,11 @@ def test_results_go_to_standard_output_and_errors_to_standard_error(folder: Path
     assert done.stderr == b"azsim: none.onnx: cannot be read: No such file or directory\n"
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does to its background jobs: to let them ignore Ctrl-C, and all below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder: Path, *words: str, **changes: str) -> tuple[subprocess.Popen[bytes], int]:
     """Start azsim with standard error on a terminal; return it and the terminal's other end."""
     master, slave = pty.openpty()
@@ -55,6 +60,7 @@ def start(folder: Path, *words: str, **changes: str) -> tuple[subprocess.Popen[b
         env=process_environment(folder, TERM="xterm", **changes),
         stdout=subprocess.PIPE,
         stderr=slave,
+        preexec_fn=hear_interrupts,
     )
     os.close(slave)
     return process, master
