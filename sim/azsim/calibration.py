@@ -92,6 +92,27 @@ class FloatPasses:
         return recorder.ranges(), {name: np.stack(kept) for name, kept in outputs.items()}
 
 
+def noise_ranges(graph: Graph) -> Ranges:
+    """Ranges of one frame of seeded normal noise, index inputs 0.
+
+    For work on the weights alone: which integers they become does not depend on the activations.
+    """
+    rng = np.random.default_rng(0)
+    frames: dict[str, npt.NDArray[np.generic]] = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        shape = (1, *value.shape)
+        frames[name] = (
+            np.zeros(shape, np.int64)
+            if value.is_index
+            else rng.standard_normal(shape, dtype=np.float32)
+        )
+    recorder = RangeRecorder(graph)
+    for values in run_floats(graph, frames):
+        recorder.add(values)
+    return recorder.ranges()
+
+
 def _store(cache: ContentCache, name: str, made: Pass) -> None:
     ranges, outputs = made
     # names in their order: a program is found again by the content of its ranges, order included

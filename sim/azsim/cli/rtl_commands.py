@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
-from azsim.codec import encode_tensor, load_stream, load_weights_npy
-from azsim.codec.encode import DEFAULT_TILE_WEIGHTS
-from azsim.errors import ConfigError
-from azsim.program import load_program
-from azsim.rtl_check import Case, Verification, verify_rtl, write_vectors
-from azsim.rtl_check.real_tiles import program_tile, stream_tile
+from azsim.cli.options import (
+    BitsOption,
+    LayerBitsOption,
+    LayerSparsityOption,
+    SetOption,
+    SparsityOption,
+    plan_wishes,
+)
+from azsim.cli.vector_sources import TileWishes, tile_cases
+from azsim.rtl_check import Verification, verify_rtl, write_vectors
 from azsim.rtl_check.reports import coverage_text, junit_text, write_text
 from azsim.rtl_check.runner import DEFAULT_CYCLES, Outcome
 from azsim.rtl_check.sources import DEFAULT_TOP
@@ -111,40 +115,60 @@ def _outcome_line(outcome: Outcome, with_coverage: bool) -> str:
 def vectors(
     source: Annotated[
         Path,
-        typer.Argument(help="int8 weights .npy, weight stream .azw, or compiled program .azp."),
+        typer.Argument(
+            metavar="FILE",
+            readable=False,
+            help="Model .onnx, int8 weights .npy, weight stream .azw, or compiled program .azp.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    tile: Annotated[int, typer.Option("--tile", help="Number of the tile.")] = 0,
-    profile: Annotated[str, typer.Option(help="For .npy: bitmap or ans.")] = "bitmap",
+    tile: Annotated[
+        int, typer.Option("--tile", metavar="N", help="Number of the tile, from 0 on.")
+    ] = 0,
+    profile: Annotated[
+        str | None, typer.Option(help="For .npy: bitmap or ans; default: bitmap.")
+    ] = None,
     tile_weights: Annotated[
-        int, typer.Option(help="For .npy: weights per tile.")
-    ] = DEFAULT_TILE_WEIGHTS,
+        int | None, typer.Option(help="For .npy: weights per tile; default as azsim compress.")
+    ] = None,
+    chip: Annotated[
+        str | None,
+        typer.Option("--chip", metavar="NAME|FILE", help="For .onnx: chip; default: az1."),
+    ] = None,
+    overrides: SetOption = None,
+    bits: BitsOption = None,
+    sparsity: SparsityOption = None,
+    layer_bits: LayerBitsOption = None,
+    layer_sparsity: LayerSparsityOption = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate",
+            metavar="FILE",
+            readable=False,
+            help="For .onnx: frames that set activation scales; the weights do not need them.",
+        ),
+    ] = None,
 ) -> None:
-    """Write one tile as $readmemh text: its words, what must come out, its cycles."""
-    used_profile, cases = _cases(source, tile, profile, tile_weights)
+    """Write one tile as $readmemh text: its words, what must come out and when.
+
+    A model is compiled for the chip as `azsim run` does; tile N is the N-th
+    that a step of the program decodes.
+
+    \b
+    Examples:
+      azsim vectors model.onnx --bits 5 --sparsity 0.5 --tile 3 -o vectors
+      azsim vectors weights.npy --profile ans -o vectors
+      azsim verify-rtl --vectors vectors
+    """
+    plan = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
+    wishes = TileWishes(tile, profile, tile_weights, chip, overrides, calibrate, plan)
+    used_profile, cases = tile_cases(source, wishes)
     paths = write_vectors(output, cases, used_profile)
-    for bits in (64, 128):
-        last = list(expected(cases, used_profile, bits))[-1]
+    for bits_of_port in (64, 128):
+        last = list(expected(cases, used_profile, bits_of_port))[-1]
         print(
             f"{cases[-1].name}: {len(cases[-1].words)} words, {len(last.beats)} beats out, "
-            f"{last.cycles} cycles at {bits} bits"
+            f"{last.cycles} cycles at {bits_of_port} bits"
         )
     print(f"{output}: {len(paths)} files; run them: azsim verify-rtl --vectors {output}")
-
-
-def _cases(source: Path, tile: int, profile: str, tile_weights: int) -> tuple[str, list[Case]]:
-    """Return (profile, cases) of tile number `tile` of a file."""
-    if source.suffix == ".npy":
-        weights = load_weights_npy(source)
-        stream = encode_tensor(weights, profile=profile, tile=tile_weights, name=str(source))
-        return profile, stream_tile(stream, tile)
-    if source.suffix == ".azw":
-        stream = load_stream(source)
-        return stream.profile, stream_tile(stream, tile)
-    if source.suffix == ".azp":
-        cases = program_tile(load_program(source), tile)
-        uses_tables = any(case.table for case in cases)
-        return "ans" if uses_tables else "bitmap", cases
-    raise ConfigError(
-        f"{source}: must be .npy, .azw or .azp (azsim compile MODEL.onnx -o MODEL.azp)"
-    )

@@ -146,7 +146,7 @@ def _jobs(
         return [
             _job(folder, sources, top, configuration, seed, most, vectors=str(vectors.resolve()))
             for configuration in CONFIGURATIONS
-            if configuration.profile == profile
+            if configuration.profile in (profile, "ans")  # which reads bitmap too
         ]
     total = sum(SHARES.values())
     share = {label: ceil_div(cycles * part, total) for label, part in SHARES.items()}

@@ -5,10 +5,14 @@ A folder of vectors holds `manifest.json` and per case
     NAME_words.hex   the tile's 64-bit words
     NAME_beats.hex   what must come out, one beat per line of 35 digits:
                      error 4 bits, last 1, count 5, kind 2, data 128
+    NAME_cycles64.hex, NAME_cycles128.hex
+                     the cycle in which each of these beats stands at the output, one per line, for
+                     either port width; the first word is taken in cycle 0
 
 The manifest lists the cases in the order they are sent (records before the tiles that use them),
-with index, groups, code, and cycles from the first word to the last beat at either port width,
-words and output never waiting.
+with index, groups, code, and cycles from the first word to the last beat fired at either port
+width. All cycles: words and output never waiting, and each case sent when the one before it has
+come out.
 """
 
 from __future__ import annotations
@@ -35,10 +39,14 @@ _WORD = re.compile(r"[0-9a-fA-F]{1,16}")
 
 @dataclass(frozen=True)
 class Expected:
-    """What a decoder makes of a case: its beats, and the cycles to the last one that fired."""
+    """What a decoder makes of a case: its beats, and the cycles to the last one that fired.
+
+    `times`: per beat the cycle in which it stands at the output, the first word taken in cycle 0.
+    """
 
     beats: list[OutputBeat]
     cycles: int
+    times: list[int]
 
     @property
     def code(self) -> int:
@@ -52,16 +60,18 @@ def expected(cases: Sequence[Case], profile: str, port_bits: int) -> Iterator[Ex
     for case in cases:
         words = port_words(case, port_bits, Random(0))
         beats: list[OutputBeat] = []
+        times: list[int] = []
         cycles = fired = position = 0
         while not beats or not beats[-1].last:
             if model.output is not None:
                 beats.append(model.output)
+                times.append(cycles)
             word = words[position] if position < len(words) else None
             position += model.in_ready and word is not None
             model.tick(word, True)
             cycles += 1
             fired = cycles if model.fired is not None else fired
-        yield Expected(beats, fired)
+        yield Expected(beats, fired, times)
 
 
 def beat_digits(beat: OutputBeat) -> str:
@@ -87,9 +97,15 @@ def _write(folder: Path, cases: Sequence[Case], profile: str) -> list[Path]:
         stem = f"{number:03d}_{'table' if case.table else 'tile'}"
         words = "".join(f"{word:016x}\n" for word in case.words)
         beats = "".join(f"{beat_digits(beat)}\n" for beat in narrow[number].beats)
-        paths += [folder / f"{stem}_words.hex", folder / f"{stem}_beats.hex"]
-        _replace(paths[-2], words)
-        _replace(paths[-1], beats)
+        texts = {
+            "words": words,
+            "beats": beats,
+            "cycles64": "".join(f"{time:08x}\n" for time in narrow[number].times),
+            "cycles128": "".join(f"{time:08x}\n" for time in wide[number].times),
+        }
+        for name, text in texts.items():
+            paths.append(folder / f"{stem}_{name}.hex")
+            _replace(paths[-1], text)
         entries.append(
             {
                 "name": stem,
