@@ -16,7 +16,7 @@ import numpy.typing as npt
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
 from azsim.compiler.emit_linear import BlockPlanner, activation_columns
 from azsim.compiler.emit_products import ProductEmitter
-from azsim.compiler.emit_vector import VectorEmitter
+from azsim.compiler.emit_vector import EMITTERS, VectorEmitter, VectorEmitters
 from azsim.compiler.image import DramImage
 from azsim.compiler.place import Placement, tensor_bytes
 from azsim.compiler.residency import Residency
@@ -37,6 +37,7 @@ from azsim.program import LayerInfo, Port, Program, Region
 from azsim_kernels import isa
 
 IO_LAYER = "input and output"
+VECTOR_EMITTERS: VectorEmitters = {**EMITTERS}  # by node type
 
 
 def emit_program(
@@ -236,7 +237,7 @@ class _Emitter:
             case EmbedRows():
                 self._emit_embed(node, layer)
             case _:
-                self.vector.emit(node, layer)
+                VECTOR_EMITTERS[type(node)](self.vector, node, layer)
 
     def _load_constant(self, name: str, layer: int) -> None:
         tensor = self.graph.tensors[name]

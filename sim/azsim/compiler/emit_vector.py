@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class VectorEmitter:
     def __init__(
         self, graph: IntegerGraph, address: Mapping[str, int], builder: ProgramBuilder
     ) -> None:
-        self._graph = graph
+        self.graph = graph
         self._address = address
         self._builder = builder
 
@@ -39,17 +40,17 @@ class VectorEmitter:
 
     def kind(self, name: str) -> int:
         """Element type code of tensor `name`."""
-        return TYPES[self._graph.tensors[name].element]
+        return TYPES[self.graph.tensors[name].element]
 
     def whole(self, name: str) -> Access:
         """The bytes of tensor `name`."""
-        tensor = self._graph.tensors[name]
+        tensor = self.graph.tensors[name]
         size = tensor.size * np.dtype(tensor.element).itemsize
         return Access("abuf", self.where(name), self.where(name) + size)
 
     def zero(self, name: str) -> int:
         """Zero point of tensor `name`."""
-        return self._graph.tensors[name].zero_point
+        return self.graph.tensors[name].zero_point
 
     def vector(
         self, opcode: int, layer: int, arg: tuple[int, ...], reads: list[str], writes: list[str]
@@ -61,29 +62,9 @@ class VectorEmitter:
             [self.whole(name) for name in writes],
         )
 
-    def emit(
-        self,
-        node: Requant | Elementwise | LookUp | SoftmaxRows | LstmCell | Move,
-        layer: int,
-    ) -> None:
-        """Append the commands of a node without weights."""
-        match node:
-            case Requant():
-                self.requant(node, layer)
-            case Elementwise():
-                self.elementwise(node, layer)
-            case LookUp():
-                self.look_up(node, layer)
-            case SoftmaxRows():
-                self.softmax(node, layer)
-            case LstmCell():
-                self.lstm_cell(node, layer)
-            case Move():
-                self.move(node, layer)
-
     def requant(self, node: Requant, layer: int) -> None:
         """REQUANT."""
-        x = self._graph.tensors[node.x]
+        x = self.graph.tensors[node.x]
         arg = (
             self.where(node.x), x.size, self.kind(node.x), self.where(node.y), self.kind(node.y),
             node.multiplier, node.shift, self.zero(node.x), self.zero(node.y),
@@ -93,7 +74,7 @@ class VectorEmitter:
 
     def elementwise(self, node: Elementwise, layer: int) -> None:
         """ADD or MUL."""
-        y, b = self._graph.tensors[node.y], self._graph.tensors[node.b]
+        y, b = self.graph.tensors[node.y], self.graph.tensors[node.b]
         add = node.operator == "Add"
         arg = (
             self.where(node.a), self.kind(node.a), self.where(node.b), self.kind(node.b),
@@ -106,7 +87,7 @@ class VectorEmitter:
     def look_up(self, node: LookUp, layer: int) -> None:
         """LUT."""
         arg = (
-            self.where(node.x), self.kind(node.x), self._graph.tensors[node.x].size,
+            self.where(node.x), self.kind(node.x), self.graph.tensors[node.x].size,
             self.where(node.y), self.kind(node.y), TABLES[node.table], node.in_multiplier,
             node.in_shift, node.out_multiplier, node.out_shift, self.zero(node.x),
             self.zero(node.y),
@@ -115,7 +96,7 @@ class VectorEmitter:
 
     def softmax(self, node: SoftmaxRows, layer: int) -> None:
         """SOFTMAX."""
-        x = self._graph.tensors[node.x]
+        x = self.graph.tensors[node.x]
         columns = x.shape[-1]
         arg = (
             self.where(node.x), x.size // columns, columns, self.where(node.y),
@@ -126,8 +107,8 @@ class VectorEmitter:
 
     def lstm_cell(self, node: LstmCell, layer: int) -> None:
         """LSTM_CELL, one command per batch row."""
-        hidden = self._graph.tensors[node.h_out].shape[-1]
-        batch = self._graph.tensors[node.h_out].size // hidden
+        hidden = self.graph.tensors[node.h_out].shape[-1]
+        batch = self.graph.tensors[node.h_out].size // hidden
         for row in range(batch):
             arg = (
                 self.where(node.gates) + row * 8 * hidden, self.where(node.c_in) + row * 2 * hidden,
@@ -153,7 +134,7 @@ class VectorEmitter:
         self._builder.add(Command(isa.VECTOR, isa.COPY, arg, layer), [source], writes)
 
     def _copy_arg(self, piece: Piece, source: str, target: str) -> tuple[int, ...]:
-        width = np.dtype(self._graph.tensors[source].element).itemsize
+        width = np.dtype(self.graph.tensors[source].element).itemsize
         rank = len(piece.shape)
         front = (1,) * (4 - rank)
         zeros = (0,) * (4 - rank)
@@ -165,3 +146,15 @@ class VectorEmitter:
             *zeros, *(stride * width for stride in piece.source_strides),
             *zeros, *(stride * width for stride in piece.target_strides),
         )  # fmt: skip
+
+
+VectorEmitters = Mapping[type[Any], Callable[[VectorEmitter, Any, int], None]]  # by node type
+
+EMITTERS: VectorEmitters = {
+    Requant: VectorEmitter.requant,
+    Elementwise: VectorEmitter.elementwise,
+    LookUp: VectorEmitter.look_up,
+    SoftmaxRows: VectorEmitter.softmax,
+    LstmCell: VectorEmitter.lstm_cell,
+    Move: VectorEmitter.move,
+}

@@ -7,184 +7,19 @@ the element types of their tensors; inside, everything is int64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from azsim.errors import ModelError, SimulationError
-from azsim.graph.integer import (
-    Elementwise,
-    EmbedRows,
-    IntegerGraph,
-    IntegerKind,
-    IntegerNode,
-    IntegerTensor,
-    Linear,
-    LookUp,
-    LstmCell,
-    Move,
-    Requant,
-    SoftmaxRows,
-    View,
-)
-from azsim_kernels.reference import arith
+from azsim.errors import ModelError
+from azsim.graph.integer import IntegerGraph, IntegerKind, IntegerTensor
+from azsim.reference import integer_elementwise, integer_moves, integer_products
+from azsim.reference.integer_values import Array, Evaluators, Values
 
-Array = npt.NDArray[np.generic]
-Integers = npt.NDArray[np.int64]
-
-INT32_LIMIT = 2**31
-SATURATE: dict[str, Callable[[Integers], Integers]] = {
-    "int8": arith.sat8,
-    "int16": arith.sat16,
-    "int32": arith.sat32,
-}
-TABLES: dict[str, Callable[[Integers], Integers]] = {
-    "sigmoid": arith.sigmoid,
-    "tanh": arith.tanh,
-}
-
-
-class _Values:
-    """Tensors of one step: `real` reads less the zero point, `put` adds it and saturates."""
-
-    def __init__(self, graph: IntegerGraph) -> None:
-        self.tensors = graph.tensors
-        self.arrays: dict[str, Array] = {
-            t.name: t.data for t in graph.tensors.values() if t.data is not None
-        }
-
-    def raw(self, name: str) -> Integers:
-        """Integers of a tensor as they are stored."""
-        return self.arrays[name].astype(np.int64)
-
-    def real(self, name: str) -> Integers:
-        """Integers of a tensor less its zero point: proportional to the real value."""
-        return self.raw(name) - self.tensors[name].zero_point
-
-    def put(self, name: str, value: Integers, relu: bool = False) -> None:
-        """Store value + zero point, saturated to the tensor's type, in its shape."""
-        tensor = self.tensors[name]
-        value = SATURATE[tensor.element](
-            np.maximum(value, 0) + tensor.zero_point if relu else value + tensor.zero_point
-        )
-        self.arrays[name] = value.astype(tensor.element).reshape(tensor.shape)
-
-    def put_raw(self, name: str, array: Array) -> None:
-        """Store elements of another tensor under this name and shape, unchanged."""
-        tensor = self.tensors[name]
-        self.arrays[name] = array.astype(tensor.element).reshape(tensor.shape)
-
-
-def _linear(node: Linear, values: _Values) -> None:
-    """Matrix product with constant weights; the zero point of x is folded into the bias."""
-    rows, columns = node.weights.shape
-    x = values.arrays[node.x].reshape(-1, columns).astype(np.int8)
-    total = np.einsum("mk,nk->mn", x, node.weights.astype(np.int8, copy=False), dtype=np.int64)
-    largest = int(np.abs(total).max(initial=0))
-    if largest >= INT32_LIMIT:
-        raise SimulationError(
-            f"node '{node.name}': product sum must fit int32, not be {largest} in magnitude"
-        )
-    bias, multiplier, shift = (
-        part.astype(np.int64) for part in (node.bias, node.multiplier, node.shift)
-    )
-    if node.bias_after:
-        y = arith.rescale(total, multiplier, shift) + bias
-    else:
-        y = arith.rescale(total + bias, multiplier, shift)
-    if node.addend:
-        y += values.raw(node.addend).reshape(-1, rows)
-    values.put(node.y, y, node.relu)
-
-
-def _lstm_cell(node: LstmCell, values: _Values) -> None:
-    """One time step's cell of every batch row."""
-    scale = (node.h_multiplier, node.h_shift)
-    gates, c = values.raw(node.gates), values.raw(node.c_in)
-    c_next, h = arith.lstm_cell(gates, c, node.c_fraction_bits, scale)
-    values.put_raw(node.c_out, c_next)
-    values.put(node.h_out, h)
-
-
-def _requant(node: Requant, values: _Values) -> None:
-    y = arith.rescale(values.real(node.x), node.multiplier, node.shift)
-    values.put(node.y, y, node.relu)
-
-
-def _elementwise(node: Elementwise, values: _Values) -> None:
-    """Add or Mul; a smaller b repeats over the leading dimensions."""
-    a, b = values.real(node.a), values.real(node.b)
-    b = np.resize(b, a.shape)
-    if node.operator == "Add":
-        y = arith.rounded_shift(a * node.multiplier_a + b * node.multiplier_b, node.shift)
-    else:
-        y = arith.rescale(a * b, node.multiplier_a, node.shift)
-    values.put(node.y, y, node.relu)
-
-
-def _look_up(node: LookUp, values: _Values) -> None:
-    scale_in = (node.in_multiplier, node.in_shift)
-    scale_out = (node.out_multiplier, node.out_shift)
-    y = arith.look_up(values.real(node.x), TABLES[node.table], scale_in, scale_out)
-    values.put(node.y, y)
-
-
-def _softmax(node: SoftmaxRows, values: _Values) -> None:
-    scale_in = (node.in_multiplier, node.in_shift)
-    y = arith.softmax(values.raw(node.x), scale_in, (node.out_multiplier, node.out_shift))
-    values.put(node.y, y)
-
-
-def _box(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> npt.NDArray[np.intp]:
-    """Element numbers of a strided box, in row-major order of `shape`."""
-    steps = np.indices(shape).reshape(len(shape), -1)
-    return np.asarray(offset + np.array(strides, dtype=np.intp) @ steps, dtype=np.intp)
-
-
-def _move(node: Move, values: _Values) -> None:
-    """Assemble y from boxes of the inputs; every element of y must be written."""
-    size = values.tensors[node.y].size
-    y = np.zeros(size, dtype=np.int64)
-    written = np.zeros(size, dtype=bool)
-    for piece in node.pieces:
-        source = values.raw(node.inputs[piece.source]).ravel()
-        target = _box(piece.target_offset, piece.shape, piece.target_strides)
-        y[target] = source[_box(piece.source_offset, piece.shape, piece.source_strides)]
-        written[target] = True
-    if not written.all():
-        missing = int(size - written.sum())
-        raise SimulationError(
-            f"node '{node.name}': pieces must cover the output, not leave {missing} of {size}"
-            " elements open"
-        )
-    values.put_raw(node.y, y)
-
-
-def _view(node: View, values: _Values) -> None:
-    end = node.offset + values.tensors[node.y].size
-    values.put_raw(node.y, values.arrays[node.x].ravel()[node.offset : end])
-
-
-def _embed(node: EmbedRows, values: _Values) -> None:
-    index = values.raw(node.index)
-    rows = node.table.shape[0]
-    for wrong in index[(index < 0) | (index >= rows)][:1]:
-        raise ModelError(f"node '{node.name}': index must be in 0..{rows - 1}, not {wrong}")
-    values.put_raw(node.y, node.table[index])
-
-
-EVALUATORS: dict[type[IntegerNode], Callable[[Any, _Values], None]] = {
-    Linear: _linear,
-    LstmCell: _lstm_cell,
-    Requant: _requant,
-    Elementwise: _elementwise,
-    LookUp: _look_up,
-    SoftmaxRows: _softmax,
-    Move: _move,
-    View: _view,
-    EmbedRows: _embed,
+EVALUATORS: Evaluators = {
+    **integer_products.EVALUATORS,
+    **integer_elementwise.EVALUATORS,
+    **integer_moves.EVALUATORS,
 }
 
 
@@ -222,7 +57,7 @@ def evaluate_integers(graph: IntegerGraph, inputs: Mapping[str, Array]) -> dict[
     `inputs` holds every graph input, and any state that shall not be as before the first step.
     ModelError for an input that is missing, of another shape or type, or an index out of range.
     """
-    values = _Values(graph)
+    values = Values(graph)
     given = initial_states(graph) | dict(inputs)
     for tensor in graph.tensors.values():
         if tensor.kind in (IntegerKind.INPUT, IntegerKind.STATE):
