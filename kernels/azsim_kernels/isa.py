@@ -34,6 +34,16 @@ MUL = 12
 LUT = 13  # VECTOR: sigmoid, tanh
 LSTM_CELL = 14
 SOFTMAX = 15
+LUT8 = 16  # VECTOR: any int8 -> int8 function, by a table of 256 bytes in ABUF
+EXTREME = 17  # smaller or larger of two tensors
+SELECT = 18  # a where a condition holds, else b
+REDUCE = 19  # sum, largest or smallest over windows
+ARGREDUCE = 20  # the k largest or smallest of each row, by index
+NORM = 21  # layer norm, RMS norm
+LOG_SOFTMAX = 22
+DEPTHWISE = 23  # convolution channel by channel
+PACK = 24  # a matrix of ABUF to a WBUF slot
+GRU_CELL = 25
 OPCODE_NAMES = (
     "FETCH", "LOAD", "STORE", "GATHER", "TILE", "TABLE", "RAW", "PRODUCT",
     "RESCALE", "COPY", "REQUANT", "ADD", "MUL", "LUT", "LSTM_CELL", "SOFTMAX",
@@ -76,6 +86,14 @@ FLAG_RELU = 2  # result is at least the output's zero point
 FLAG_ADDEND = 4  # RESCALE: an int32 tensor is added after the multiplication
 
 LUT_SIGMOID, LUT_TANH = range(2)
+COUPLE_NONE, COUPLE_INPUT, COUPLE_FORGET = range(3)  # LSTM_CELL: i = 1 - f, or f = 1 - i
+EXTREME_MIN, EXTREME_MAX = range(2)
+REDUCE_SUM, REDUCE_MAX, REDUCE_MIN = range(3)
+ARG_LARGEST, ARG_SMALLEST = range(2)
+NORM_LAYER, NORM_RMS = range(2)
+
+MAX_WORK = 1 << 26  # outputs x taps (or passes) of one REDUCE, DEPTHWISE or ARGREDUCE
+MAX_ROW_COLUMNS = 32768  # SOFTMAX, LOG_SOFTMAX, NORM: keeps their sums inside their registers
 
 MAX_WAITS = 4
 MAX_SIGNALS = 4
@@ -171,6 +189,46 @@ LSTM_CELL_ARGS = (
 SOFTMAX_ARGS = (
     "src", "rows", "columns", "dst", "in_multiplier", "in_shift", "out_multiplier", "out_shift",
     "dst_zero_point",
+)  # fmt: skip
+# 256 bytes at `table`: y = table[x + 128].
+LUT8_ARGS = ("src", "elements", "dst", "table")
+EXTREME_ARGS = (
+    "a", "a_type", "b", "b_type", "dst", "dst_type", "elements", "multiplier_a", "multiplier_b",
+    "shift", "a_zero_point", "b_zero_point", "dst_zero_point", "kind", "b_period",
+)  # fmt: skip
+# Element i takes cond[i mod cond_period] (one byte), a[i mod a_period], b[i mod b_period].
+SELECT_ARGS = (
+    "cond", "a", "b", "dst", "elements", "element_bytes", "cond_period", "a_period", "b_period",
+)  # fmt: skip
+# int8, channels last: output (h, w) reads the channels at src + h * src_stride_h + w *
+# src_stride_w + kh * tap_stride_h + kw * tap_stride_w; the output is dense (out_h, out_w,
+# channels).
+REDUCE_ARGS = (
+    "src", "dst", "channels", "out_h", "out_w", "kernel_h", "kernel_w", "src_stride_h",
+    "src_stride_w", "tap_stride_h", "tap_stride_w", "kind", "multiplier", "shift",
+    "src_zero_point", "dst_zero_point",
+)  # fmt: skip
+# dst: int32 [rows, k] indices, best first; values: int8 [rows, k], or -1 for none.
+ARGREDUCE_ARGS = ("src", "rows", "columns", "dst", "kind", "k", "values")
+# Parameters at param_address: gamma int32[columns], beta int32[columns], contiguous.
+NORM_ARGS = (
+    "src", "src_type", "rows", "columns", "dst", "dst_type", "param_address", "kind", "epsilon",
+    "shift", "src_zero_point", "dst_zero_point",
+)  # fmt: skip
+LOG_SOFTMAX_ARGS = SOFTMAX_ARGS
+# Windows as in REDUCE; weights int8 [kernel_h * kernel_w, channels]; parameters as in RESCALE.
+DEPTHWISE_ARGS = (
+    "src", "dst", "channels", "out_h", "out_w", "kernel_h", "kernel_w", "src_stride_h",
+    "src_stride_w", "tap_stride_h", "tap_stride_w", "weight_address", "param_address",
+    "dst_zero_point", "flags", "dst_pixel_stride_bytes",
+)  # fmt: skip
+# The slot gets rows x columns int8 weights, row-major; their masks say "not zero" for all of them.
+PACK_ARGS = ("slot", "src", "rows", "columns", "row_stride_bytes", "column_stride_bytes")
+# int16 [hidden] each, gates in Q3.12, h_in and h_out in Q0.15; y_out int8. Without `reset`, r and
+# n_h are not read.
+GRU_CELL_ARGS = (
+    "z", "r", "n_x", "n_h", "h_in", "h_out", "y_out", "hidden", "reset", "y_multiplier", "y_shift",
+    "y_zero_point",
 )  # fmt: skip
 OPCODE_ARGS = (
     FETCH_ARGS, LOAD_ARGS, STORE_ARGS, GATHER_ARGS, TILE_ARGS, TABLE_ARGS, RAW_ARGS, PRODUCT_ARGS,

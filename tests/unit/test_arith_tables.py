@@ -20,6 +20,8 @@ CHECKSUMS = {
     "tanh_table": (513, 0xDB30CCE1),
     "exp2_table": (129, 0x0C63CBBF),
     "reciprocal_table": (256, 0xD6641EAA),
+    "rsqrt_table": (192, 0x961B5C00),
+    "log2_table": (129, 0x29AAF03B),
 }
 INT16 = np.arange(-32768, 32768)
 

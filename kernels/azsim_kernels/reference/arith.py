@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from azsim_kernels import isa
 from azsim_kernels.reference import tables
 
 Integers = npt.NDArray[np.int64]
@@ -103,19 +104,45 @@ def look_up(
 
 
 def lstm_cell(
-    gates: Integers, c: Integers, fraction_bits: int, h_scale: tuple[int, int]
+    gates: Integers,
+    c: Integers,
+    fraction_bits: int,
+    h_scale: tuple[int, int],
+    couple: int = isa.COUPLE_NONE,
 ) -> tuple[Integers, Integers]:
     """One time step: gates (..., 4H) in Q3.12, order i, o, f, c; c (..., H).
 
-    Returns the new c, and h before its zero point is added and it is saturated.
+    With `couple` the gates are (..., 3H): COUPLE_INPUT without i = 1 - f, COUPLE_FORGET without
+    f = 1 - i. Returns the new c, and h before its zero point is added and it is saturated.
     """
-    i, o, f, g = np.split(gates, 4, axis=-1)
-    kept = rounded_shift(sigmoid(f) * c, 15)
-    added = rounded_shift(sigmoid(i) * tanh(g), 30 - fraction_bits)
+    *opened, g = np.split(gates, 4 if couple == isa.COUPLE_NONE else 3, axis=-1)
+    opened = [sigmoid(gate) for gate in opened]
+    if couple == isa.COUPLE_INPUT:
+        opened.insert(0, 32768 - opened[1])
+    elif couple == isa.COUPLE_FORGET:
+        opened.append(32768 - opened[0])
+    i, o, f = opened
+    kept = rounded_shift(f * c, 15)
+    added = rounded_shift(i * tanh(g), 30 - fraction_bits)
     c_next = sat16(kept + added)
     # From c's fraction bits to twelve: 15 bits up, then a rounded shift down (exact below twelve).
     t = sat16(rounded_shift(c_next * 2**15, fraction_bits + 3))
-    return c_next, rescale(sigmoid(o) * tanh(t), *h_scale)
+    return c_next, rescale(o * tanh(t), *h_scale)
+
+
+def gru_cell(
+    z: Integers, n_x: Integers, h: Integers, reset: tuple[Integers, Integers] | None = None
+) -> Integers:
+    """One time step: gates z, n_x (..., H) in Q3.12, h in Q0.15; `reset` (r, n_h) also in Q3.12.
+
+    Without `reset` the new value is tanh(n_x), with it tanh(n_x + sigmoid(r) x n_h). Returns the
+    new h in Q0.15.
+    """
+    total = n_x
+    if reset is not None:
+        total = sat16(n_x + rounded_shift(sigmoid(reset[0]) * reset[1], 15))
+    keep = sigmoid(z)
+    return sat16(rounded_shift(keep * h + (32768 - keep) * tanh(total), 15))
 
 
 def softmax(x: Integers, scale_in: tuple[int, int], scale_out: tuple[int, int]) -> Integers:

@@ -48,3 +48,16 @@ def exp2_table() -> Table:
 def reciprocal_table() -> Table:
     """Q2.14 reciprocals 1/a at a = 1/2 + (2i + 1)/1024: int16 (256,), all below 2.0."""
     return _table(256, 16384, lambda i: CONTEXT.divide(Decimal(1024), Decimal(513 + 2 * i)))
+
+
+def rsqrt_table() -> Table:
+    """Q2.14 values 1/sqrt(a) at a = (2i + 129)/512 in [1/4, 1): int16 (192,), all below 2.0."""
+    return _table(
+        192, 16384, lambda i: CONTEXT.sqrt(CONTEXT.divide(Decimal(512), Decimal(2 * i + 129)))
+    )
+
+
+def log2_table() -> Table:
+    """Q2.14 values log2(1), log2(1 + 1/128), ..., log2(2): int16 (129,)."""
+    log_two = CONTEXT.ln(Decimal(2))
+    return _table(129, 16384, lambda i: CONTEXT.divide(CONTEXT.ln(Decimal(128 + i) / 128), log_two))
