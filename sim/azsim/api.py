@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.calibration import Calibration, FloatPasses, Progress
-from azsim.compiler import CompressionPlan, batch_graph, compile_graph, compress_weights
+from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower_integers
 from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
 from azsim.counters import Counters
@@ -28,6 +28,7 @@ from azsim.program import Port, Program
 from azsim.reference.integers import run_integers
 from azsim.report.files import write_run
 from azsim.report.record import RunRecord, Verification
+from azsim.session import Session
 
 IntegerArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
@@ -59,9 +60,9 @@ class Prepared:
 
 
 def run(
-    model: str | Path,
+    model: str | Path | Graph,
     *,
-    input: str | Path,
+    input: str | Path | Inputs,
     chip: str | Path | ChipConfig = "az1",
     overrides: Sequence[str] = (),
     frames: int | None = None,
@@ -77,10 +78,12 @@ def run(
     out: str | Path | None = None,
     cache: bool = True,
     progress: Progress | None = None,
+    session: Session | None = None,
 ) -> RunRecord:
     """Simulate `model` (ONNX) on `chip` over the frames of `input` (.npz or .wav).
 
     Args:
+        model, input: files, or a graph and frames that were read before.
         frames: number of frames; None takes all that the input holds.
         frames_per_pass: frames computed together on one load of the weights; the last pass is
             padded with its last frame.
@@ -94,6 +97,7 @@ def run(
         out: folder to write the reports to; None writes nothing.
         cache: keep compiled programs in the user's cache folder, and use them.
         progress: called as progress(stage, done, total).
+        session: what runs on the same graph and frames share; None shares nothing.
 
     Raises:
         AzsimError: anything the user can mend, in one line.
@@ -105,7 +109,7 @@ def run(
     tell = progress or _silent
     with Warming() as warming:  # a first run compiles kernels beside its own work
         tell("reading", 0, 1)
-        graph = read_onnx(model)
+        graph = model if isinstance(model, Graph) else read_onnx(model)
         period_ms, source = _frame_ms(graph, frame_ms)
         prepared = prepare(
             graph,
@@ -118,6 +122,7 @@ def run(
             frames_per_pass=frames_per_pass,
             want_outputs=not timing_only,
             cache=cache,
+            session=session,
         )
         tell("compiling kernels", 0, 1)
         warming.wait()
@@ -125,7 +130,7 @@ def run(
     outcome = _simulate(prepared, chip_config, frames_per_pass, timing_only, verify, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
-        model=Path(model).name,
+        model=model.name if isinstance(model, Graph) else Path(model).name,
         chip=chip_config,
         program=prepared.program,
         counters=outcome.counters,
@@ -228,7 +233,7 @@ def _own_plan(graph: Graph) -> CompressionPlan:
 def prepare(
     graph: Graph,
     chip: ChipConfig,
-    input_path: str | Path,
+    input: str | Path | Inputs,
     frames: int | None,
     wishes: PlanWishes,
     calibrate: str | Path | None,
@@ -237,6 +242,7 @@ def prepare(
     frames_per_pass: int = 1,
     want_outputs: bool = True,
     cache: bool = True,
+    session: Session | None = None,
 ) -> Prepared:
     """Calibrate and compile `graph`; the float outputs are kept if `want_outputs`."""
     if frames is not None and frames < 1:
@@ -246,26 +252,37 @@ def prepare(
             f"--frames-per-pass: must be 1 to {MAX_FRAMES_PER_PASS}, not {frames_per_pass}"
         )
     plan = wishes.plan(graph)
-    batched = batch_graph(graph, frames_per_pass)
-    inputs = load_inputs(input_path, graph, frames)
-    key = graph_key(graph) if cache else None
-    calibration = FloatPasses(graph, key, progress).calibrate(inputs, calibrate, want_outputs)
+    shared = session or Session()
+    batched = shared.once(
+        "batched", (graph,), frames_per_pass, lambda: batch_graph(graph, frames_per_pass)
+    )
+    inputs = load_inputs(input, graph, frames) if isinstance(input, str | Path) else input
+    key = shared.once("key", (graph,), None, lambda: graph_key(graph)) if cache else None
+    passes = FloatPasses(graph, key, progress)
+    calibration = shared.once(
+        "calibration",
+        (graph, inputs),
+        (calibrate, want_outputs),
+        lambda: passes.calibrate(inputs, calibrate, want_outputs),
+    )
     progress("compiling", 0, 1)
     ranges = calibration.ranges
+
+    def integers() -> IntegerGraph:
+        return shared.once(
+            "integers",
+            (batched, ranges),
+            plan.to_json(),
+            lambda: compress_weights(batched, ranges, plan),
+        )
+
     program = (
-        compile_graph(batched, chip, ranges, plan).program
+        lower_integers(integers(), chip)
         if key is None
-        else compile_cached(batched, chip, ranges, plan, f"{frames_per_pass} x {key}")
+        else compile_cached(batched, chip, ranges, plan, f"{frames_per_pass} x {key}", integers)
     )
     progress("compiling", 1, 1)
-    return Prepared(
-        graph,
-        inputs,
-        calibration,
-        plan,
-        program,
-        lambda: compress_weights(batched, ranges, plan),
-    )
+    return Prepared(graph, inputs, calibration, plan, program, integers)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

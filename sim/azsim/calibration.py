@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from azsim.cache import ContentCache, content_key, content_parts, open_cache, source_key
 from azsim.compiler import RangeRecorder, Ranges
-from azsim.errors import ModelError
+from azsim.errors import CacheError
 from azsim.frontend import Inputs, load_inputs
 from azsim.graph import Graph
 from azsim.reference.floats import run_floats
@@ -130,7 +130,7 @@ def _store(cache: ContentCache, name: str, made: Pass) -> None:
 
 
 def _load(cache: ContentCache, name: str) -> Pass | None:
-    """What an entry holds; None if there is none. Raises ModelError if it is damaged."""
+    """What an entry holds; None if there is none. Raises CacheError if it is damaged."""
     entry = cache.find(name)
     if entry is None:
         return None
@@ -142,4 +142,4 @@ def _load(cache: ContentCache, name: str) -> Pass | None:
     except _DAMAGE:
         if not entry.exists():  # another process has just made room
             return None
-        raise ModelError(f"{entry}: cache entry is damaged and must be deleted") from None
+        raise CacheError(f"{entry}: cache entry is damaged and must be deleted") from None

@@ -3,6 +3,7 @@
     AzsimError
     ├── ConfigError      a chip file, an option or a setting is wrong
     ├── ModelError       a model, input or stream file that cannot be taken
+    │   └── CacheError   an entry of azsim's own cache is damaged
     ├── StreamError      a weight stream that is damaged or not what it says
     ├── CompileError     the graph does not fit the chip (says need and have)
     └── SimulationError  the simulated machine stopped: deadlock, overflow, bad tile
@@ -24,6 +25,10 @@ class ConfigError(AzsimError):
 
 class ModelError(AzsimError):
     """A model, input or audio file that cannot be taken."""
+
+
+class CacheError(ModelError):
+    """An entry of azsim's own cache or journal is damaged; the text names the file to delete."""
 
 
 class StreamError(AzsimError):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from azsim.cache import content_key, content_parts, open_cache, source_key
-from azsim.compiler import compile_graph, program_limits
+from azsim.compiler import compress_weights, lower_integers, program_limits
 from azsim.compiler.plan import CompressionPlan
 from azsim.compiler.ranges import Ranges
 from azsim.config import ChipConfig
-from azsim.errors import CompileError, ModelError
+from azsim.errors import CacheError, CompileError, ModelError
 from azsim.graph import Graph
+from azsim.graph.integer import IntegerGraph
 from azsim.program import Program, load_program, verify_program, write_program
 
 
@@ -26,13 +28,15 @@ def compile_cached(
     ranges: Ranges,
     plan: CompressionPlan,
     key: str | None = None,
+    integers: Callable[[], IntegerGraph] | None = None,
 ) -> Program:
     """`compile_graph`, or the program it made for the same content before.
 
-    `key` may name the content of `graph`, if the caller knows it already.
+    `key` may name the content of `graph`, if the caller knows it already; `integers` may give its
+    integer graph.
 
     Raises:
-        ModelError: a cache entry that is damaged; it names the file to delete.
+        CacheError: a cache entry that is damaged; it names the file to delete.
         ConfigError: $AZSIM_CACHE_MB is not a whole number.
     """
     cache = open_cache()
@@ -41,7 +45,8 @@ def compile_cached(
     entry = cache.find(name)
     program = None if entry is None else _loaded(entry, chip)
     if program is None:
-        program = compile_graph(graph, chip, ranges, plan).program
+        made = compress_weights(graph, ranges, plan) if integers is None else integers()
+        program = lower_integers(made, chip)
         cache.store(name, partial(write_program, program))
     return program
 
@@ -50,7 +55,7 @@ def _loaded(entry: Path, chip: ChipConfig) -> Program | None:
     """The program of a cache entry, checked as any program from a file; None if it has gone.
 
     Raises:
-        ModelError: the entry is damaged.
+        CacheError: the entry is damaged.
     """
     try:
         program = load_program(entry)
@@ -58,5 +63,5 @@ def _loaded(entry: Path, chip: ChipConfig) -> Program | None:
     except (ModelError, CompileError):
         if not entry.exists():  # another process has just made room
             return None
-        raise ModelError(f"{entry}: cache entry is damaged and must be deleted") from None
+        raise CacheError(f"{entry}: cache entry is damaged and must be deleted") from None
     return program
