@@ -1,6 +1,6 @@
 """The compiler: passes from a float graph to a program, one file each, verified in between.
 
-[batch ->] prune -> fuse -> quantize -> tile -> place -> compress -> residency -> emit
+[batch ->] layout -> prune -> fuse -> quantize -> tile -> place -> compress -> residency -> emit
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from azsim.compiler.batch import batch_graph
 from azsim.compiler.compress import compress_graph, verify_streams
 from azsim.compiler.emit import emit_program
 from azsim.compiler.fuse import fuse_graph
+from azsim.compiler.layout import layout_graph
 from azsim.compiler.place import place_graph, verify_placement
 from azsim.compiler.plan import WEIGHT_BITS, CompressionPlan
 from azsim.compiler.prune import WEIGHT_INPUTS, prune_graph
@@ -48,9 +49,10 @@ def compile_graph(
 
 
 def compress_weights(graph: Graph, ranges: Ranges, plan: CompressionPlan) -> IntegerGraph:
-    """The first passes, which know no chip: prune, fuse, quantize. The result is what outputs
-    mean."""
+    """The first passes, which know no chip: layout, prune, fuse, quantize. The result is what
+    outputs mean."""
     plan.check_layers({node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS})
+    graph, ranges = layout_graph(graph, ranges)
     pruned = prune_graph(graph, plan)
     integers = quantize_graph(pruned, ranges, plan, fuse_graph(pruned))
     verify_integer_graph(integers)

@@ -73,8 +73,8 @@ def compress_graph(
     linears = [node for node in graph.nodes if isinstance(node, Linear)]
     uses: dict[int, int] = {}
     for node in linears:
-        chunks = len(tilings[node.name].chunks())
-        uses[id(node.weights)] = uses.get(id(node.weights), 0) + chunks
+        key = id(node.weights)
+        uses[key] = uses.get(key, 0) + tilings[node.name].fetches
     tensors: dict[int, CompressedTensor] = {}
     for node in linears:
         key = id(node.weights)

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
-from azsim.compiler.emit_linear import BlockPlanner, activation_columns
+from azsim.compiler.emit_linear import BlockPlanner
 from azsim.compiler.emit_products import ProductEmitter
 from azsim.compiler.emit_vector import EMITTERS, VectorEmitter, VectorEmitters
 from azsim.compiler.image import DramImage
 from azsim.compiler.place import Placement, tensor_bytes
 from azsim.compiler.residency import Residency
-from azsim.compiler.tile import LinearTiling
+from azsim.compiler.tile import LinearTiling, product_window
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph.integer import (
@@ -77,7 +77,7 @@ class _Emitter:
         self.layers: list[LayerInfo] = []
         self.loaded: set[str] = set()
         self.image.place("weights", residency.dram)
-        planner = BlockPlanner(self.image, tilings)
+        planner = BlockPlanner(graph, self.image, tilings)
         self.products = ProductEmitter(graph, placement, residency, chip, self.builder, self.vector)
         self.numbers = self._plan_layers(planner)
         self.inputs: list[Port] = []
@@ -138,7 +138,7 @@ class _Emitter:
             "Linear",
             rows,
             columns,
-            activation_columns(self.graph, node),
+            product_window(self.graph, node).positions,
             node.bits,
             rows * columns,
             placed.tensor.nonzeros,

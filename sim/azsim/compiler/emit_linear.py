@@ -12,8 +12,9 @@ import numpy.typing as npt
 from azsim.compiler.image import DramImage
 from azsim.compiler.place import PARAMETER_BUFFERS, PARAMETER_BYTES_PER_ROW
 from azsim.compiler.residency import Residency
-from azsim.compiler.tile import LinearTiling
+from azsim.compiler.tile import LinearTiling, product_window
 from azsim.graph.integer import IntegerGraph, Linear
+from azsim.graph.integer_window import Window
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,22 @@ class Block:
     half: int
     buffer: int
     parameters: int
+    window: Window
+
+    @property
+    def is_first_chunk(self) -> bool:
+        """True if the rows' parameters must be loaded before this block."""
+        return self.chunk_begin == 0
+
+    @property
+    def fetches(self) -> bool:
+        """True if this block's tiles must be fetched, False if they are still in their slots."""
+        return self.is_first_chunk or not self.tiling.keeps
+
+    @property
+    def frees(self) -> bool:
+        """True if the tiles are not needed any more behind this block."""
+        return self.chunk_end == self.tiling.activation_columns or not self.tiling.keeps
 
     @property
     def rows(self) -> int:
@@ -66,72 +83,70 @@ class BlockPlanner:
     """Hands out accumulator halves and parameter buffers in program order, and parameters in
     DRAM."""
 
-    def __init__(self, image: DramImage, tilings: Mapping[str, LinearTiling]) -> None:
+    def __init__(
+        self, graph: IntegerGraph, image: DramImage, tilings: Mapping[str, LinearTiling]
+    ) -> None:
+        self._graph = graph
         self._image = image
         self._tilings = tilings
-        self._count = 0
+        self._halves = self._buffers = 0
 
     def blocks(self, node: Linear, layer: int) -> list[Block]:
-        """The blocks of one node, in the order in which they are computed."""
-        tiling = self._tilings[node.name]
-        addresses = [
-            self._image.place(f"{node.name}/parameters", parameter_block(node, begin, end))
-            for begin, end in tiling.blocks()
-        ]
+        """The blocks of one node, in the order in which they are computed: for the same rows all
+        chunks of columns."""
+        tiling, window = self._tilings[node.name], product_window(self._graph, node)
         result = []
-        for chunk_begin, chunk_end in tiling.chunks():
-            for (begin, end), address in zip(tiling.blocks(), addresses, strict=True):
-                half, buffer = self._count % 2, self._count % PARAMETER_BUFFERS
-                self._count += 1
-                result.append(
-                    Block(
-                        node,
-                        layer,
-                        tiling,
-                        begin,
-                        end,
-                        chunk_begin,
-                        chunk_end,
-                        half,
-                        buffer,
-                        address,
-                    )
+        for begin, end in tiling.blocks():
+            address = self._image.place(
+                f"{node.name}/parameters", parameter_block(node, begin, end)
+            )
+            buffer, self._buffers = self._buffers % PARAMETER_BUFFERS, self._buffers + 1
+            for chunk in tiling.chunks():
+                half, self._halves = self._halves % 2, self._halves + 1
+                made = Block(
+                    node, layer, tiling, begin, end, *chunk, half, buffer, address, window
                 )
+                result.append(made)
         return result
 
 
 @dataclass(frozen=True)
 class TileUse:
-    """One PRODUCT: program tile `tile` times the activations of `block`."""
+    """One tile of a block: program tile `tile` times the activations of the block.
+
+    `fetch`: number of its FETCH in the step; `offset`: bytes from a position's start to the first
+    activation of the tile.
+    """
 
     tile: int
+    fetch: int
     rows: int
     columns: int
     row_offset: int  # within the block
-    column_offset: int
+    offset: int
     clear: bool
     last: bool
 
 
-def tile_uses(block: Block, residency: Residency) -> Iterator[TileUse]:
+def tile_uses(block: Block, residency: Residency, first_fetch: int) -> Iterator[TileUse]:
     """The block's tiles: row group by row group, the tiles across the columns back to back."""
-    tiling = block.tiling
+    tiling, window = block.tiling, block.window
     placed = residency.placed[id(block.node.weights)]
     _, across = tiling.grid
+    length = tiling.columns // len(window.segments)
     for row in range(block.begin // tiling.tile_rows, -(-block.end // tiling.tile_rows)):
+        group = row * tiling.tile_rows // (tiling.rows // window.groups)
         for column in range(across):
             tile = placed.first_tile + row * across + column
+            segment, within = divmod(column * tiling.tile_columns, length)
             yield TileUse(
                 tile,
+                first_fetch,
                 int(residency.tiles["rows"][tile]),
                 int(residency.tiles["columns"][tile]),
                 row * tiling.tile_rows - block.begin,
-                column * tiling.tile_columns,
+                group * window.group_step + window.segments[segment] + within,
                 column == 0,
                 column == across - 1,
             )
-
-
-def activation_columns(graph: IntegerGraph, node: Linear) -> int:
-    """Columns multiplied with each weight of `node` in one step."""
-    return graph.tensors[node.x].size // int(node.weights.shape[1])
+            first_fetch += 1

@@ -36,31 +36,47 @@ class ProductEmitter:
         self._graph, self._placement, self._residency = graph, placement, residency
         self._chip, self._builder, self._vector = chip, builder, vector
         self._decode_opcode = isa.RAW if chip.decoder.profile == "none" else isa.TILE
-        self._blocks: dict[str, list[Block]] = {}
-        self._order: list[Block] = []
+        self._planned: dict[str, list[tuple[Block, list[TileUse]]]] = {}
+        self._row_blocks: list[Block] = []
         self._fetches: list[tuple[TileUse, Block]] = []
         self._loaded_tables: dict[tuple[int, int], int] = {}  # (unit, slot) -> id of the matrix
-        self._fetched = self._used_tiles = self._used_blocks = 0
+        self._fetched = self._freed_tiles = self._used_row_blocks = 0
 
     def plan(self, planner: BlockPlanner, node: Linear, layer: int) -> None:
         """Put a node at the end of the order of blocks and tiles."""
-        self._blocks[node.name] = planner.blocks(node, layer)
-        for block in self._blocks[node.name]:
-            self._order.append(block)
-            self._fetches += [(use, block) for use in tile_uses(block, self._residency)]
+        planned: list[tuple[Block, list[TileUse]]] = []
+        uses: list[TileUse] = []
+        for block in planner.blocks(node, layer):
+            if block.is_first_chunk:
+                self._row_blocks.append(block)
+            if block.fetches:
+                uses = list(tile_uses(block, self._residency, len(self._fetches)))
+                self._fetches += [(use, block) for use in uses]
+            planned.append((block, uses))
+        self._planned[node.name] = planned
 
     def emit(self, node: Linear) -> None:
         """Append the commands of a planned node."""
-        for block in self._blocks[node.name]:
-            place, self._used_blocks = self._used_blocks, self._used_blocks + 1
-            if place == 0:
-                self._load_parameters(block)
-            if place + 1 < len(self._order):
-                self._load_parameters(self._order[place + 1])
-            for use in tile_uses(block, self._residency):
+        for block, uses in self._planned[node.name]:
+            if block.is_first_chunk:
+                self._load_next_parameters(block)
+            runs = block.window.runs(block.chunk_begin, block.chunk_end)
+            for use in uses:
                 self._fetch_ahead()
-                self._product(block, use)
+                for place, run in enumerate(runs):
+                    takes = block.fetches and place == 0
+                    frees = block.frees and place == len(runs) - 1
+                    self._product(block, use, run, takes, frees)
+                self._freed_tiles += int(block.frees)
             self._rescale(block)
+
+    def _load_next_parameters(self, block: Block) -> None:
+        """Parameters of the next block of rows; for the first of the step its own too."""
+        if self._used_row_blocks == 0:
+            self._load_parameters(block)
+        self._used_row_blocks += 1
+        if self._used_row_blocks < len(self._row_blocks):
+            self._load_parameters(self._row_blocks[self._used_row_blocks])
 
     def _load_parameters(self, block: Block) -> None:
         target = self._placement.parameters[block.buffer]
@@ -73,7 +89,7 @@ class ProductEmitter:
     def _fetch_ahead(self) -> None:
         """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to
         come."""
-        limit = min(len(self._fetches), self._used_tiles + self._chip.wbuf.tile_slots)
+        limit = min(len(self._fetches), self._freed_tiles + self._chip.wbuf.tile_slots)
         while self._fetched < limit:
             use, block = self._fetches[self._fetched]
             self._load_tables(block)
@@ -117,24 +133,30 @@ class ProductEmitter:
 
     # -- products
 
-    def _product(self, block: Block, use: TileUse) -> None:
+    def _product(
+        self, block: Block, use: TileUse, run: tuple[int, int, int], takes: bool, frees: bool
+    ) -> None:
+        """One PRODUCT over a run of positions; `takes`: it is the first to use the tile in its
+        slot, `frees`: the last."""
         lanes, slots = self._chip.mac_array.lanes, self._chip.wbuf.tile_slots
         units = self._chip.decoder.units
-        number, self._used_tiles = self._used_tiles, self._used_tiles + 1
-        columns, chunk = block.tiling.columns, block.chunk_columns
+        position, count, start = run
         x = self._graph.tensors[block.node.x]
-        begin = self._vector.where(x.name) + block.chunk_begin * columns + use.column_offset
+        begin = self._vector.where(x.name) + start + use.offset
+        stride, acc_stride = block.window.step_w, block.tiling.acc_stride
         acc = self._half(block) + use.row_offset // lanes
+        acc += (position - block.chunk_begin) * acc_stride
         arg = (
-            number % slots, use.rows, use.columns, begin, chunk, columns, acc,
-            block.tiling.acc_stride, int(use.clear), block.node.bits, x.zero_point, int(use.last),
+            use.fetch % slots, use.rows, use.columns, begin, count, stride, acc, acc_stride,
+            int(use.clear), block.node.bits, x.zero_point, int(use.last),
         )  # fmt: skip
-        following = number + slots
-        signals = [self._slot_free(following % units)] if following < len(self._fetches) else []
-        waits = [self._tile_ready(number % units)]
-        used = (chunk - 1) * block.tiling.acc_stride + -(-use.rows // lanes)
+        following = use.fetch + slots
+        has_next = frees and following < len(self._fetches)
+        signals = [self._slot_free(following % units)] if has_next else []
+        waits = [self._tile_ready(use.fetch % units)] if takes else []
+        used = (count - 1) * acc_stride + -(-use.rows // lanes)
         accumulators = [Access("accumulators", acc, acc + used)]
-        reads = [Access("abuf", begin, begin + (chunk - 1) * columns + use.columns)]
+        reads = [Access("abuf", begin, begin + (count - 1) * stride + use.columns)]
         self._builder.add(
             Command(isa.MAC, isa.PRODUCT, arg, block.layer, 0, waits, signals),
             reads if use.clear else reads + accumulators,

@@ -17,7 +17,7 @@ from azsim.graph import Graph, Node, Quantization
 
 MOVERS = ("Reshape", "Slice", "Take", "Transpose")
 # Operators that can hand over more than eight bits, for values that several quantizers read.
-WIDE_OPERATORS = ("MatMul", "Add", "Mul", "Relu")
+WIDE_OPERATORS = ("MatMul", "Conv", "Add", "Mul", "Relu")
 WIDE_BITS = 16  # fraction bits of a quantizer's step that such a value keeps
 INITIAL_H, INITIAL_C = 4, 5  # inputs of LSTM
 

@@ -1,6 +1,6 @@
 """Pass 2, fuse: find what one command sequence computes together.
 
-MatMul + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul and
+MatMul or Conv + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul and
 Relu one element-wise command. The float graph stays as it is; the result says which nodes are
 absorbed, and the quantize pass obeys.
 """
@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from azsim.graph import Graph, Node, ValueKind
 
 
+PRODUCTS = ("MatMul", "Conv")
+CONV_BIAS = 2  # input of Conv
+
+
 @dataclass(frozen=True)
 class FusedProduct:
-    """A MatMul with what follows it: value `result` replaces the MatMul's own output."""
+    """A product with what follows it: value `result` replaces the product's own output."""
 
     bias: str = ""  # constant of shape (N,), or (1, .., N)
     relu: bool = False
@@ -38,7 +42,7 @@ def fuse_graph(graph: Graph) -> Fusion:
     products: dict[str, FusedProduct] = {}
     absorbed: set[str] = set()
     for node in graph.nodes:
-        if node.operator == "MatMul":
+        if node.operator in PRODUCTS:
             product, nodes = _follow(graph, node, users)
             products[node.name] = product
             absorbed.update(nodes)
@@ -64,9 +68,9 @@ def _users(graph: Graph) -> dict[str, list[Node]]:
 def _follow(
     graph: Graph, node: Node, users: dict[str, list[Node]]
 ) -> tuple[FusedProduct, list[str]]:
-    result, bias, relu, nodes = node.outputs[0], "", False, []
+    result, bias, relu, nodes = node.outputs[0], _own_bias(node), False, []
     follower = _only_user(graph, result, users)
-    if follower is not None and follower.operator == "Add":
+    if follower is not None and follower.operator == "Add" and not bias:
         other = follower.inputs[1] if follower.inputs[0] == result else follower.inputs[0]
         if _is_row(graph, other, result) and follower.inputs[0] != follower.inputs[1]:
             result, bias = follower.outputs[0], other
@@ -76,6 +80,11 @@ def _follow(
         result, relu = follower.outputs[0], True
         nodes.append(follower.name)
     return FusedProduct(bias, relu, result), nodes
+
+
+def _own_bias(node: Node) -> str:
+    has_bias = node.operator == "Conv" and len(node.inputs) > CONV_BIAS
+    return node.inputs[CONV_BIAS] if has_bias else ""
 
 
 def _only_user(graph: Graph, name: str, users: dict[str, list[Node]]) -> Node | None:

@@ -16,6 +16,7 @@ import numpy as np
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph.integer import IntegerGraph, Linear
+from azsim.graph.integer_window import Window, plain_window
 
 GROUP = 256  # weights; a tile is padded to a multiple
 
@@ -26,7 +27,9 @@ class LinearTiling:
 
     `tile_rows` x `tile_columns`: the grid of tiles over the (N, K) matrix, smaller at the edges.
     `block_rows`: rows that share one accumulator half (a multiple of tile_rows). `chunk_columns`:
-    activation columns per pass over the weights.
+    activation columns (output positions) at a time; where they fill only a part of a row of
+    `row_positions`, no chunk reaches into the next row. `keeps`: the tiles of a block of rows stay
+    in their slots for all chunks; else each chunk fetches them again.
     """
 
     rows: int
@@ -37,6 +40,8 @@ class LinearTiling:
     activation_columns: int
     chunk_columns: int
     acc_stride: int  # accumulators of a lane per activation column
+    row_positions: int = 0  # 0: all of them
+    keeps: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -51,7 +56,17 @@ class LinearTiling:
     def chunks(self) -> list[tuple[int, int]]:
         """Ranges (begin, end) of activation columns."""
         step, whole = self.chunk_columns, self.activation_columns
-        return [(b, min(b + step, whole)) for b in range(0, whole, step)]
+        row = self.row_positions if 0 < step < self.row_positions else whole
+        return [
+            (begin, min(begin + step, first + row))
+            for first in range(0, whole, row)
+            for begin in range(first, first + row, step)
+        ]
+
+    @property
+    def fetches(self) -> int:
+        """How often one step fetches each tile."""
+        return 1 if self.keeps else len(self.chunks())
 
 
 def tile_graph(graph: IntegerGraph, chip: ChipConfig) -> Mapping[str, LinearTiling]:
@@ -82,32 +97,71 @@ def _same_grid(node: Linear, tiling: LinearTiling, shapes: dict[int, tuple[int, 
 def _tiling(node: Linear, graph: IntegerGraph, chip: ChipConfig) -> LinearTiling:
     lanes, slot = chip.mac_array.lanes, chip.wbuf.slot_weights
     rows, columns = node.weights.shape
-    activation_columns = graph.tensors[node.x].size // columns
-    tile_columns = _tile_columns(columns, slot // lanes, chip.mac_array.item_columns)
-    groups_per_tile = max(1, slot // (lanes * tile_columns))
+    window = product_window(graph, node)
+    segments = len(window.segments)
+    tile_columns = _tile_columns(columns, segments, slot // lanes, chip.mac_array.item_columns)
     half = chip.mac_array.accumulators_per_lane // 2
-    tile_rows = lanes * min(groups_per_tile, half, -(-rows // lanes))
-    chunk = min(activation_columns, max(1, half // (tile_rows // lanes)))
-    block_rows = tile_rows * max(1, half // chunk // (tile_rows // lanes))
-    block_rows = min(block_rows, tile_rows * -(-rows // tile_rows))
+    groups_per_tile = min(max(1, slot // (lanes * tile_columns)), half)
+    tile_rows = lanes * min(groups_per_tile, -(-rows // lanes))
+    if window.groups > 1:
+        tile_rows = _divisor(rows // window.groups, lanes * groups_per_tile)
+    stride = -(-tile_rows // lanes)
+    chunk = _chunk(window, max(1, half // stride))
+    down = 1 if window.groups > 1 else max(1, half // chunk // stride)
+    across = -(-columns // tile_columns)
+    has_chunks = chunk < window.positions
+    if has_chunks:  # tiles that stay must fit the slots, if they can with room for the next ones
+        down = max(1, min(down, chip.wbuf.tile_slots // 2 // across))
+    block_rows = min(tile_rows * down, tile_rows * -(-rows // tile_rows))
     return LinearTiling(
         rows,
         columns,
         tile_rows,
         tile_columns,
         block_rows,
-        activation_columns,
+        window.positions,
         chunk,
-        block_rows // lanes,
+        -(-block_rows // lanes),
+        0 if window.out_w == window.positions else window.out_w,
+        has_chunks and across * (block_rows // tile_rows) <= chip.wbuf.tile_slots,
     )
 
 
-def _tile_columns(columns: int, most: int, item: int) -> int:
-    """Columns per tile: all if they fit, else even parts in whole items."""
-    if columns <= most:
-        return columns
-    parts = -(-columns // most)
-    even = -(-columns // parts)
+def product_window(graph: IntegerGraph, node: Linear) -> Window:
+    """Where a product finds its activations."""
+    if node.window is not None:
+        return node.window
+    columns = int(node.weights.shape[1])
+    return plain_window(graph.tensors[node.x].size // columns, columns)
+
+
+def _chunk(window: Window, most: int) -> int:
+    """Positions at a time: whole rows where several fit, else even parts of a row."""
+    positions, row = window.positions, window.out_w
+    if positions <= most:
+        return positions
+    if row == positions:
+        return most
+    if row <= most:
+        return most - most % row
+    return -(-row // -(-row // most))
+
+
+def _divisor(whole: int, most: int) -> int:
+    """The largest divisor of `whole` that is at most `most`."""
+    return next(d for d in range(min(whole, most), 0, -1) if whole % d == 0)
+
+
+def _tile_columns(columns: int, segments: int, most: int, item: int) -> int:
+    """Columns per tile: all of a segment if they fit, else even parts: in whole items, or if there
+    are several segments so that no tile reaches over the end of one."""
+    length = columns // segments
+    if length <= most:
+        return length
+    parts = -(-length // most)
+    if segments > 1:
+        return _divisor(length, most)
+    even = -(-length // parts)
     return min(most, -(-even // item) * item)
 
 
@@ -140,5 +194,6 @@ def verify_tiling(
                 f"node '{node.name}': a block needs {tiling.chunk_columns * tiling.acc_stride}"
                 f" accumulators per lane, half of the array has {half}"
             )
-        if np.any(np.array([tiling.tile_rows, tiling.block_rows]) % chip.mac_array.lanes):
+        is_cut = np.any(np.array([tiling.tile_rows, tiling.block_rows]) % chip.mac_array.lanes)
+        if is_cut and tiling.tile_rows != tiling.block_rows:
             raise CompileError(f"node '{node.name}': tiles must have whole row groups")

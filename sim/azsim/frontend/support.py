@@ -12,12 +12,13 @@ from azsim.frontend.operators import (
     quantized,
     recurrent,
     shaping,
+    windows,
 )
 from azsim.frontend.rules import Support, rule_text
 
 OPERATORS: dict[str, Support] = {
     support.operator: support
-    for family in (products, recurrent, elementwise, movement, shaping, quantized)
+    for family in (products, recurrent, elementwise, movement, shaping, quantized, windows)
     for support in family.SUPPORT
 }
 

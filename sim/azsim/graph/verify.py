@@ -21,7 +21,12 @@ MAX_COMPUTED_ELEMENTS = 1 << 27  # of all values that a step computes
 MAX_RANK = 8
 
 # operator -> input positions that must be constants
-CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {"MatMul": (1,), "LSTM": (1, 2, 3), "Embed": (0,)}
+CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
+    "MatMul": (1,),
+    "Conv": (1, 2),
+    "LSTM": (1, 2, 3),
+    "Embed": (0,),
+}
 
 
 def check_size(what: str, shape: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from azsim.errors import ModelError
 from azsim.graph import Graph, Node, Quantization
 from azsim.graph.shapes import integer, integers
 from azsim.graph.text import quoted, shape_text
+from azsim.reference import float_windows
 
 Array = npt.NDArray[np.generic]
 Float32Array = npt.NDArray[np.float32]
@@ -123,6 +124,7 @@ def _transpose(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
 
 _EVALUATORS: dict[str, Evaluator] = {
     "MatMul": _binary(lambda x, weight: np.matmul(x, weight)),
+    "Conv": float_windows.conv,
     "LSTM": _lstm,
     "Add": _binary(lambda a, b: a + b),
     "Mul": _binary(lambda a, b: a * b),

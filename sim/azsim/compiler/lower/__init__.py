@@ -1,5 +1,6 @@
 """Lowering of float operators to integer nodes: a file per operator family."""
 
+from azsim.compiler.lower.conv import lower_conv
 from azsim.compiler.lower.elementwise import (
     lower_elementwise,
     lower_look_up,
@@ -20,6 +21,7 @@ from azsim.compiler.lower.softmax import lower_softmax
 
 LOWERINGS = {
     "MatMul": lower_matmul,
+    "Conv": lower_conv,
     "LSTM": lower_lstm,
     "Add": lower_elementwise,
     "Mul": lower_elementwise,

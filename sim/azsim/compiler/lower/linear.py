@@ -1,7 +1,8 @@
-"""MatMul with constant weights, fused with its bias and Relu."""
+"""MatMul with constant weights, fused with its bias and Relu; what Conv shares with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from azsim.compiler.context import LoweringContext, exact_data, node_where
 from azsim.compiler.formats import Format
 from azsim.compiler.lower.weights import (
     BIAS_LIMIT,
+    Matrix,
     QuantizedWeights,
     check_accumulator,
     own_or_rounded,
@@ -18,6 +20,7 @@ from azsim.compiler.lower.weights import (
 )
 from azsim.graph import Node
 from azsim.graph.integer import IntegerTensor, Linear
+from azsim.graph.integer_window import Window
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +37,7 @@ class _Product:
     x: IntegerTensor
     weights: QuantizedWeights
     bias: Floats
+    window: Window | None = None
 
     @property
     def where(self) -> str:
@@ -53,19 +57,30 @@ class _Product:
 
 def lower_matmul(node: Node, context: LoweringContext) -> None:
     """x (..., K) times constant (K, N): one Linear node with int8 output."""
+    lower_product(node, context, context.int8(node.inputs[0]), lambda data: data.T)
+
+
+def lower_product(
+    node: Node,
+    context: LoweringContext,
+    x: IntegerTensor,
+    rows: Callable[[Matrix], Matrix],
+    window: Window | None = None,
+) -> None:
+    """Product of int8 `x` with the constant weights of `node`, its second input, fused with what
+    follows; `rows` turns the weights into (N, K)."""
     fused = context.fusion.products[node.name]
-    x = context.int8(node.inputs[0])
-    weights = own_or_rounded(node, context, node.inputs[1], lambda data: data.T)
+    weights = own_or_rounded(node, context, node.inputs[1], rows)
     bias = _bias_numbers(fused.bias, context, weights, x)
     form = context.formats[fused.result]
-    product = _Product(node, x, weights, bias)
+    product = _Product(node, x, weights, bias, window)
     y = context.declare(fused.result)
     is_own = context.graph.values[node.inputs[1]].stored is not None
     if form.element == "int32" or ((form.stated or is_own) and _loses_bias(product, form)):
         _add_fine(product, context, y, fused.relu)
         return
     if not is_own:
-        product = _Product(node, x, _widened(weights, bias, x.scale), bias)
+        product = _Product(node, x, _widened(weights, bias, x.scale), bias, window)
     _add_plain(product, context, y, fused.relu)
 
 
@@ -145,6 +160,7 @@ def _add_linear(
             bias.astype(np.int32),
             bias_after=bias_after,
             relu=relu,
+            window=product.window,
         )
     )
 

@@ -66,7 +66,7 @@ def lower_take(node: Node, context: LoweringContext) -> None:
     x, y = _same_format(node, context)
     axis = _ints(node, "axis")[0]
     x_strides, y_strides = strides_of(x.shape), strides_of(y.shape)
-    boxes: list[_Box] = []
+    boxes: list[Box] = []
     for place, first, step, count in even_runs(_ints(node, "indices")):
         shape = (*y.shape[:axis], count, *y.shape[axis + 1 :])
         picked = list(x_strides)
@@ -114,7 +114,7 @@ def add_move_concat(
         shape = _aligned(tensor.shape, len(y.shape))
         source = inputs.setdefault(tensor.name, len(inputs))
         box = (shape, 0, strides_of(shape), place * y_strides[axis], y_strides)
-        pieces += _pieces(source, box)
+        pieces += pieces_of(source, box)
         place += shape[axis]
     context.add(Move(name, tuple(inputs), y.name, tuple(pieces)))
 
@@ -136,7 +136,7 @@ def broadcast_to(
         for size, stride in zip(aligned, strides_of(aligned), strict=True)
     ]
     context.add(
-        Move(name, (x.name,), y.name, tuple(_pieces(0, (shape, 0, strides, 0, strides_of(shape)))))
+        Move(name, (x.name,), y.name, tuple(pieces_of(0, (shape, 0, strides, 0, strides_of(shape)))))
     )
     return y
 
@@ -162,14 +162,14 @@ def strides_of(shape: Sequence[int]) -> list[int]:
     return strides
 
 
-_Box = tuple[Sequence[int], int, Sequence[int], int, Sequence[int]]
+Box = tuple[Sequence[int], int, Sequence[int], int, Sequence[int]]
 # shape, source offset, source strides, target offset, target strides
 
 
 def _add_boxes(
-    context: LoweringContext, name: str, x: IntegerTensor, y: IntegerTensor, boxes: Sequence[_Box]
+    context: LoweringContext, name: str, x: IntegerTensor, y: IntegerTensor, boxes: Sequence[Box]
 ) -> None:
-    pieces = [piece for box in boxes for piece in _pieces(0, box)]
+    pieces = [piece for box in boxes for piece in pieces_of(0, box)]
     if len(pieces) == 1 and _is_contiguous(pieces[0]):
         context.add(View(name, x.name, y.name, pieces[0].source_offset))
     else:
@@ -180,8 +180,8 @@ def _is_contiguous(piece: Piece) -> bool:
     return piece.target_offset == 0 and piece.source_strides == (1,) == piece.target_strides
 
 
-def _pieces(source: int, box: _Box) -> list[Piece]:
-    """Merge dimensions that run on in both tensors; cut what still has more than four."""
+def pieces_of(source: int, box: Box) -> list[Piece]:
+    """Copies of a box: merge dimensions that run on in both tensors; cut what still has more than four."""
     shape, source_offset, source_strides, target_offset, target_strides = box
     dims = [d for d in zip(shape, source_strides, target_strides, strict=True) if d[0] != 1]
     merged: list[tuple[int, int, int]] = []
@@ -197,7 +197,7 @@ def _pieces(source: int, box: _Box) -> list[Piece]:
         return [
             piece
             for i in range(size)
-            for piece in _pieces(
+            for piece in pieces_of(
                 source, (inner[0], source_offset + i * s, inner[1], target_offset + i * t, inner[2])
             )
         ]

@@ -1,0 +1,173 @@
+"""Conv: operators that slide a window over one or two spatial dimensions."""
+
+from __future__ import annotations
+
+from azsim.frontend.builder import GraphBuilder
+from azsim.frontend.node import OnnxNode
+from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
+from azsim.graph.text import quoted, shape_text
+from azsim.graph.types import Attribute
+
+AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+MAX_WINDOW = 1 << 20  # of a size, stride, dilation or padding
+
+
+# -- rules --------------------------------------------------------------------------------------
+
+
+def data_is_computed_image(node: OnnxNode) -> str | None:
+    """the first input must be a computed tensor of 3 or 4 dimensions (batch, channels, ...)."""
+    first = node.require(0)
+    if first.data is not None:
+        return f"the constant {quoted(first.name)}"
+    return None if len(first.shape) in (3, 4) else f"of shape {shape_text(first.shape)}"
+
+
+def kernel_is_constant(node: OnnxNode) -> str | None:
+    """weights must be a constant with as many dimensions as the first input."""
+    second = node.require(1)
+    if second.data is None:
+        return f"the computed {quoted(second.name)}"
+    rank = len(node.require(0).shape)
+    return None if len(second.shape) == rank else f"of shape {shape_text(second.shape)}"
+
+
+def bias_is_constant(node: OnnxNode) -> str | None:
+    """the bias must be a constant, one number per output channel."""
+    third = node.operand(2)
+    if third is None:
+        return None
+    if third.data is None:
+        return f"the computed {quoted(third.name)}"
+    outputs = node.require(1).shape[0]
+    return None if third.shape == (outputs,) else f"of shape {shape_text(third.shape)}"
+
+
+def kernel_scales_are_per_output(node: OnnxNode) -> str | None:
+    """scales of quantized weights must be one, or one per output channel (dimension 0)."""
+    return scales_off_axis(node.require(1), 0)
+
+
+def kernel_integers_fit(node: OnnxNode) -> str | None:
+    """quantized weights less their zero point must be -128 to 127."""
+    return integers_beyond_8_bits(node.require(1))
+
+
+def channels_fit_groups(node: OnnxNode) -> str | None:
+    """group must be 1 or more and divide channels and outputs as the weights say."""
+    group, weight, x = node.whole("group", 1), node.require(1).shape, node.require(0).shape
+    if group < 1 or weight[0] % group or weight[1] * group != x[1]:
+        return f"{group} with weights {shape_text(weight)} and {x[1]} channels"
+    return None
+
+
+def kernel_shape_agrees(node: OnnxNode) -> str | None:
+    """kernel_shape must be the spatial shape of the weights."""
+    stated = node.wholes("kernel_shape")
+    actual = node.require(1).shape[2:]
+    return None if stated is None or stated == actual else shape_text(stated)
+
+
+def window_lists_fit(node: OnnxNode) -> str | None:
+    """strides and dilations (1 or more) and pads (0 or more) must have one entry per spatial
+    dimension, pads two."""
+    rank = len(node.require(0).shape) - 2
+    for name, count, least in (("strides", rank, 1), ("dilations", rank, 1), ("pads", 2 * rank, 0)):
+        entries = node.wholes(name)
+        if entries is None:
+            continue
+        if len(entries) != count or any(not least <= e <= MAX_WINDOW for e in entries):
+            return f"{name} {shape_text(entries)}"
+    return None
+
+
+def auto_pad_is_known(node: OnnxNode) -> str | None:
+    """auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, the latter without pads."""
+    word = node.word("auto_pad", "NOTSET")
+    if word not in AUTO_PADS:
+        return quoted(word)
+    both = word != "NOTSET" and any(node.wholes("pads") or ())
+    return f"{word} with pads {shape_text(node.wholes('pads') or ())}" if both else None
+
+
+def window_fits(node: OnnxNode) -> str | None:
+    """the window must fit the padded input in each dimension."""
+    spatial = node.require(0).shape[2:]
+    attributes = window_attributes(node, kernel_of(node))
+    pads, dilations = attributes["pads"], attributes["dilations"]
+    for axis, size in enumerate(spatial):
+        whole = size + pads[axis] + pads[axis + len(spatial)]
+        reach = dilations[axis] * (kernel_of(node)[axis] - 1) + 1
+        if reach > whole:
+            return f"{reach} over {whole}"
+    return None
+
+
+# -- geometry -----------------------------------------------------------------------------------
+
+
+def kernel_of(node: OnnxNode) -> tuple[int, ...]:
+    """Spatial sizes of the window."""
+    return node.wholes("kernel_shape") or node.require(1).shape[2:]
+
+
+def window_attributes(node: OnnxNode, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Strides, dilations and pads of a node, auto_pad worked out."""
+    rank = len(kernel)
+    strides = node.wholes("strides") or (1,) * rank
+    dilations = node.wholes("dilations") or (1,) * rank
+    pads = node.wholes("pads") or (0,) * (2 * rank)
+    word = node.word("auto_pad", "NOTSET")
+    if word.startswith("SAME"):
+        pads = _same_pads(node.require(0).shape[2:], kernel, strides, dilations, word)
+    return {"strides": strides, "dilations": dilations, "pads": pads}
+
+
+def _same_pads(
+    spatial: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    word: str,
+) -> tuple[int, ...]:
+    """Padding that makes ceil(size / stride) outputs; the odd one behind (UPPER) or in front."""
+    before, behind = [], []
+    for size, k, s, d in zip(spatial, kernel, strides, dilations, strict=True):
+        total = max(0, (-(-size // s) - 1) * s + d * (k - 1) + 1 - size)
+        small, large = total // 2, total - total // 2
+        before.append(small if word == "SAME_UPPER" else large)
+        behind.append(large if word == "SAME_UPPER" else small)
+    return (*before, *behind)
+
+
+# -- lowering -----------------------------------------------------------------------------------
+
+
+def _lower_conv(node: OnnxNode, builder: GraphBuilder) -> None:
+    operands = [node.require(0), node.require(1), node.operand(2)]
+    inputs = tuple(builder.use(operand) for operand in operands if operand is not None)
+    attributes: dict[str, Attribute] = dict(window_attributes(node, kernel_of(node)))
+    attributes["group"] = node.whole("group", 1)
+    builder.emit(node.name, "Conv", inputs, node.outputs, attributes)
+
+
+SUPPORT = (
+    Support(
+        "Conv",
+        "Conv",
+        (
+            float_inputs,
+            data_is_computed_image,
+            kernel_is_constant,
+            bias_is_constant,
+            kernel_scales_are_per_output,
+            kernel_integers_fit,
+            channels_fit_groups,
+            kernel_shape_agrees,
+            window_lists_fit,
+            auto_pad_is_known,
+            window_fits,
+        ),
+        _lower_conv,
+    ),
+)
