@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frontend_window_cases import WINDOW_CASES
 from onnx import TensorProto, helper
 from onnx_models import INT64, ModelMaker, lstm_tensors
 
@@ -276,7 +277,7 @@ CASES = [
     case("Softmax", "attribute 'axes' must be one of opset 17's", "x", axes=1),
     case("Softmax", "attribute 'axis' must be of type INT", "x", axis=1.0),
     case("Concat", "attribute 'axis' must be given", "x", "y"),
-    case("Conv", "operator must be one of " + ", ".join(sorted(OPERATORS)) + " (see 'azsim ops')",
+    case("Det", "operator must be one of " + ", ".join(sorted(OPERATORS)) + " (see 'azsim ops')",
          "x", f32(1, 1, 1)),
     case("Sub", "operator must be one of " + ", ".join(sorted(OPERATORS)) + " (see 'azsim ops')",
          "x", "y"),
@@ -294,7 +295,7 @@ def build(maker: ModelMaker, fill: Build) -> ModelMaker:
     return maker
 
 
-@pytest.mark.parametrize(("fill", "text"), CASES)
+@pytest.mark.parametrize(("fill", "text"), [*CASES, *WINDOW_CASES])
 def test_refusal(tmp_path: Path, fill: Build, text: str) -> None:
     path = build(ModelMaker(), fill).save(tmp_path)
     with pytest.raises(ModelError) as refusal:
@@ -303,7 +304,7 @@ def test_refusal(tmp_path: Path, fill: Build, text: str) -> None:
 
 
 def test_each_rule_of_each_operator_has_words_and_each_rule_a_case() -> None:
-    texts = [param.values[1] for param in CASES]
+    texts = [param.values[1] for param in (*CASES, *WINDOW_CASES)]
     for support in OPERATORS.values():
         for rule in support.rules:
             assert rule_text(rule)

@@ -103,9 +103,7 @@ class BlockPlanner:
             buffer, self._buffers = self._buffers % PARAMETER_BUFFERS, self._buffers + 1
             for chunk in tiling.chunks():
                 half, self._halves = self._halves % 2, self._halves + 1
-                made = Block(
-                    node, layer, tiling, begin, end, *chunk, half, buffer, address, window
-                )
+                made = Block(node, layer, tiling, begin, end, *chunk, half, buffer, address, window)
                 result.append(made)
         return result
 

@@ -1,8 +1,8 @@
-"""Pass 2, fuse: find what one command sequence computes together.
+"""Pass 3, fuse: find what one command sequence computes together.
 
-MatMul or Conv + Add of a constant row + Relu become one product with bias and lower bound, Add or Mul and
-Relu one element-wise command. The float graph stays as it is; the result says which nodes are
-absorbed, and the quantize pass obeys.
+MatMul or Conv + Add of a constant row + Relu become one product with bias and lower bound, Add or
+Mul and Relu one element-wise command. The float graph stays as it is; the result says which nodes
+are absorbed, and the quantize pass obeys.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from azsim.graph import Graph, Node, ValueKind
-
 
 PRODUCTS = ("MatMul", "Conv")
 CONV_BIAS = 2  # input of Conv

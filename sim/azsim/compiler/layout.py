@@ -133,9 +133,7 @@ class _Layout:
             scale = stored.scale.reshape((1,) * (rank - stored.scale.ndim) + stored.scale.shape)
             integers = stored.integers.reshape(shape).transpose(perm)
             stored = StoredIntegers(integers, scale.transpose(perm), stored.bits)
-        self._values[name] = replace(
-            value, name=name, shape=data.shape, data=data, stored=stored
-        )
+        self._values[name] = replace(value, name=name, shape=data.shape, data=data, stored=stored)
         if value.name in self._peak:
             self._peak[name] = self._peak[value.name]
         return name
@@ -185,8 +183,7 @@ class _Layout:
         (x,), (y,) = node.inputs, node.outputs
         self._transposes[y] = node.name
         self._forms[y] = {
-            tuple(order.index(axis) for axis in perm): name
-            for perm, name in self._forms[x].items()
+            tuple(order.index(axis) for axis in perm): name for perm, name in self._forms[x].items()
         }
 
     def _other(self, node: Node) -> None:

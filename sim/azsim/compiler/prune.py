@@ -1,4 +1,4 @@
-"""Pass 1, prune: set the smallest weights of each matrix to zero until a share of zeros is
+"""Pass 2, prune: set the smallest weights of each matrix to zero until a share of zeros is
 reached."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pass 3, quantize: from the float graph to the integer graph, node by node (rules in `lower/`)."""
+"""Pass 4, quantize: from the float graph to the integer graph, node by node (rules in `lower/`)."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from azsim.graph.integer_window import Window
+
 IntArray = npt.NDArray[np.integer[Any]]
 WeightArray = npt.NDArray[np.int8]
 
@@ -25,13 +27,14 @@ class Linear:
     `multiplier`, `shift`, `bias`. bias_after False: bias joins the int32 sum before rescaling (the
     input's zero point is already folded into it); True: it is added after rescaling, in the
     output's steps. `addend`: an int32 tensor with y's shape (or one broadcast over no axis), added
-    after rescaling. relu: y is at least the output's zero point.
+    after rescaling. relu: y is at least the output's zero point. `window`: the K columns of output
+    position m are not row m of x but what the window sees there (convolution); y is (positions, N).
     """
 
     name: str
     x: str
     y: str
-    weights: WeightArray  # int8 (N, K)
+    weights: WeightArray  # int8 (N, K), with a window of several groups (N, K of a group)
     bits: int  # 2..8: weight width in the stream
     multiplier: IntArray  # int32 (N,)
     shift: IntArray  # int8 (N,)
@@ -39,6 +42,7 @@ class Linear:
     bias_after: bool = False
     addend: str = ""
     relu: bool = False
+    window: Window | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:

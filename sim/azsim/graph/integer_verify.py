@@ -15,6 +15,7 @@ from azsim.graph.integer import (
     node_inputs,
     node_outputs,
 )
+from azsim.graph.integer_window import Window
 
 ELEMENTS = ("int8", "int16", "int32")
 
@@ -62,8 +63,12 @@ def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
         case Linear():
             rows, columns = node.weights.shape
             _require(node, graph.tensors[node.x].element == "int8", "x must be int8")
-            _require(node, size[node.x] % columns == 0, "x must have whole rows of weights")
-            want = size[node.x] // columns * rows
+            if node.window is None:
+                _require(node, size[node.x] % columns == 0, "x must have whole rows of weights")
+                want = size[node.x] // columns * rows
+            else:
+                _verify_window(node, node.window, size[node.x])
+                want = node.window.positions * rows
             _require(node, size[node.y] == want, f"y must have {want} elements")
             _require(node, not node.addend or size[node.addend] == want, "addend must match y")
             counts = {len(a) for a in (node.multiplier, node.shift, node.bias)}
@@ -82,6 +87,15 @@ def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
             _require(node, inside, "view must lie inside its input")
         case _:
             pass
+
+
+def _verify_window(node: Linear, window: Window, size: int) -> None:
+    rows, columns = node.weights.shape
+    is_even = rows % window.groups == 0 and columns % len(window.segments) == 0
+    _require(node, is_even, "groups must divide the rows, segments the columns")
+    last = int(window.starts()[-1]) + (window.groups - 1) * window.group_step
+    last += max(window.segments) + columns // len(window.segments)
+    _require(node, min(window.segments) >= 0 and last <= size, "window must lie inside x")
 
 
 def _piece_size(shape: tuple[int, ...]) -> int:

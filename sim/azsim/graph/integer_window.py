@@ -8,6 +8,7 @@ one behind the other.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def merged_window(window: Window, length: int) -> tuple[Window, int]:
     """
     segments = window.segments
     step = segments[1] - segments[0] if len(segments) > 1 else 0
-    if step == length and all(b - a == length for a, b in zip(segments, segments[1:], strict=False)):
+    if step == length and all(b - a == length for a, b in itertools.pairwise(segments)):
         length, segments = length * len(segments), segments[:1]
     batch, out_h, out_w = window.batch, window.out_h, window.out_w
     step_h, step_w = window.step_h, window.step_w

@@ -150,9 +150,9 @@ class Graph:
 # constant Gather keep plain attributes; see azsim.frontend for each form.
 DEFAULT_OPERATORS: dict[str, str] = {
     "MatMul": "inputs (x, W): x (..., K) computed, W (K, N) constant; output (..., N)",
-    "Conv": "inputs (x, W) or (x, W, B): x (N, C, H, W) or (N, C, T) computed, W and B constant as ONNX"
-    " has them; attributes strides, dilations, pads (begins, then ends), group; channels_last: 1 in"
-    " graphs that the compiler has laid out, x and output (N, ..., C)",
+    "Conv": "inputs (x, W) or (x, W, B): x (N, C, H, W) or (N, C, T) computed, W and B constant as"
+    " ONNX has them; attributes strides, dilations, pads (begins, then ends), group; channels_last:"
+    " 1 in graphs that the compiler has laid out, x and output (N, ..., C)",
     "LSTM": "inputs (X, W, R, B, initial_h, initial_c), '' where absent; outputs (Y, Y_h, Y_c), ''"
     " where unused; ONNX shapes and gate order iofc; attribute hidden_size; direction forward,"
     " default activations",

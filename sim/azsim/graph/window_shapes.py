@@ -39,7 +39,6 @@ class WindowForm:
             )
         )  # fmt: skip
 
-
     def outputs_of_padded(self, spatial: Shape) -> Shape:
         """Number of positions over an input that holds what the window reads of its padding."""
         return tuple(

@@ -25,7 +25,7 @@ def conv(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     y: Float32Array | None = None
     for tap, seen in taps(padded, form):
         columns = seen.reshape(x.shape[0], group, each, -1)
-        matrix = weight[(..., *tap)].reshape(group, outputs // group, each)
+        matrix = np.moveaxis(weight, (0, 1), (-2, -1))[tap].reshape(group, outputs // group, each)
         part = np.matmul(matrix, columns)
         y = part if y is None else y + part
     assert y is not None  # a kernel has one tap or more
@@ -42,13 +42,10 @@ def padded_with(x: Float32Array, form: WindowForm, value: float) -> Float32Array
     return np.pad(x, pads, constant_values=np.float32(value))
 
 
-def taps(
-    padded: Float32Array, form: WindowForm
-) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
+def taps(padded: Float32Array, form: WindowForm) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
     """Each tap of the kernel with what all positions see through it, (N, C, positions ...)."""
     spatial = tuple(
-        size - b - e
-        for size, b, e in zip(padded.shape[2:], form.before, form.behind, strict=True)
+        size - b - e for size, b, e in zip(padded.shape[2:], form.before, form.behind, strict=True)
     )
     positions = form.outputs(spatial)
     for tap in np.ndindex(*form.kernel):

@@ -6,7 +6,8 @@ import numpy as np
 
 from azsim.errors import SimulationError
 from azsim.graph.integer import Linear, LstmCell
-from azsim.reference.integer_values import Evaluators, Values
+from azsim.graph.integer_window import Window
+from azsim.reference.integer_values import Evaluators, Integers, Values
 from azsim_kernels.reference import arith
 
 INT32_LIMIT = 2**31
@@ -15,8 +16,11 @@ INT32_LIMIT = 2**31
 def _linear(node: Linear, values: Values) -> None:
     """Matrix product with constant weights; the zero point of x is folded into the bias."""
     rows, columns = node.weights.shape
-    x = values.arrays[node.x].reshape(-1, columns).astype(np.int8)
-    total = np.einsum("mk,nk->mn", x, node.weights.astype(np.int8, copy=False), dtype=np.int64)
+    if node.window is not None:
+        total = _windowed(node, node.window, values)
+    else:
+        x = values.arrays[node.x].reshape(-1, columns).astype(np.int8)
+        total = np.einsum("mk,nk->mn", x, node.weights.astype(np.int8, copy=False), dtype=np.int64)
     largest = int(np.abs(total).max(initial=0))
     if largest >= INT32_LIMIT:
         raise SimulationError(
@@ -32,6 +36,24 @@ def _linear(node: Linear, values: Values) -> None:
     if node.addend:
         y += values.raw(node.addend).reshape(-1, rows)
     values.put(node.y, y, node.relu)
+
+
+def _windowed(node: Linear, window: Window, values: Values) -> Integers:
+    """Product sums (positions, N): every element that a position sees is looked up by its index.
+
+    Sums of fewer than 2^39 products of int8 are exact in float64.
+    """
+    rows, columns = node.weights.shape
+    x = values.arrays[node.x].reshape(-1).astype(np.float64)
+    length = columns // len(window.segments)
+    seen = np.add.outer(np.array(window.segments), np.arange(length)).reshape(-1)
+    weights = node.weights.reshape(window.groups, rows // window.groups, columns)
+    parts = []
+    for group in range(window.groups):
+        index = np.add.outer(window.starts() + group * window.group_step, seen)
+        parts.append(x[index] @ weights[group].T.astype(np.float64))
+    total: Integers = np.concatenate(parts, axis=1).astype(np.int64)
+    return total
 
 
 def _lstm_cell(node: LstmCell, values: Values) -> None:

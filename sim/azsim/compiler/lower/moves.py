@@ -136,7 +136,9 @@ def broadcast_to(
         for size, stride in zip(aligned, strides_of(aligned), strict=True)
     ]
     context.add(
-        Move(name, (x.name,), y.name, tuple(pieces_of(0, (shape, 0, strides, 0, strides_of(shape)))))
+        Move(
+            name, (x.name,), y.name, tuple(pieces_of(0, (shape, 0, strides, 0, strides_of(shape))))
+        )
     )
     return y
 
@@ -181,7 +183,8 @@ def _is_contiguous(piece: Piece) -> bool:
 
 
 def pieces_of(source: int, box: Box) -> list[Piece]:
-    """Copies of a box: merge dimensions that run on in both tensors; cut what still has more than four."""
+    """Copies of a box: dimensions that run on in both tensors merged, cut where more than four
+    are left."""
     shape, source_offset, source_strides, target_offset, target_strides = box
     dims = [d for d in zip(shape, source_strides, target_strides, strict=True) if d[0] != 1]
     merged: list[tuple[int, int, int]] = []

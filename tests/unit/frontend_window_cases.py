@@ -1,0 +1,80 @@
+"""Refusals of operators that slide a window, one per rule: (name, builder, text)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_models import ModelMaker
+
+IMAGE = (1, 4, 5, 6)
+
+
+def window(operator: str, text: str, *inputs: Any, x: Any = IMAGE, **attributes: Any) -> Any:
+    """One node on x; arrays become tensors, a list [integers, scales] a dequantized constant."""
+
+    def build(maker: ModelMaker) -> None:
+        maker.opset = 21
+        maker.input("x", x)
+        maker.input("v", (4,))
+        names = []
+        for position, entry in enumerate(inputs or ("x",)):
+            name = entry
+            if isinstance(entry, np.ndarray):
+                name = maker.tensor(f"t{position}", entry, entry.dtype)
+            elif isinstance(entry, list):
+                integers, scales, axis = entry
+                maker.tensor("q", integers, integers.dtype)
+                maker.tensor("s", scales)
+                maker.node("DequantizeLinear", ["q", "s"], ["w"], axis=axis)
+                name = "w"
+            names.append(name)
+        maker.node(operator, names, ["r"], name="n", **attributes)
+        maker.output("r")
+
+    return pytest.param(build, f"node 'n' ({operator}): {text}", id=f"{operator} {text}")
+
+
+def ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, np.float32)
+
+
+LISTS = (
+    "strides and dilations (1 or more) and pads (0 or more) must have one entry per spatial"
+    " dimension, pads two, not "
+)
+AUTO = "auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, the latter without pads, not "
+GROUPS = "group must be 1 or more and divide channels and outputs as the weights say, not "
+W = ones(6, 4, 3, 3)
+
+WINDOW_CASES = [
+    window("Conv", "the first input must be a computed tensor of 3 or 4 dimensions (batch,"
+           " channels, ...), not of shape (2, 4)", "x", W, x=(2, 4)),
+    window("Conv", "weights must be a constant with as many dimensions as the first input, not the"
+           " computed 'x'", "x", "x"),
+    window("Conv", "weights must be a constant with as many dimensions as the first input, not of"
+           " shape (6, 4, 3)", "x", ones(6, 4, 3)),
+    window("Conv", "the bias must be a constant, one number per output channel, not the computed"
+           " 'v'", "x", W, "v"),
+    window("Conv", "the bias must be a constant, one number per output channel, not of shape (5)",
+           "x", W, ones(5)),
+    window("Conv", "scales of quantized weights must be one, or one per output channel (dimension"
+           " 0), not one per entry of dimension 1 of 'w'", "x",
+           [np.ones((6, 4, 3, 3), np.int8), np.ones(4), 1]),
+    window("Conv", "quantized weights less their zero point must be -128 to 127, not 200 in 'w'",
+           "x", [np.full((6, 4, 3, 3), 200, np.uint8), np.float32(1), 0]),
+    window("Conv", GROUPS + "4 with weights (6, 4, 3, 3) and 4 channels", "x", W, group=4),
+    window("Conv", GROUPS + "1 with weights (6, 3, 3, 3) and 4 channels", "x", ones(6, 3, 3, 3)),
+    window("Conv", "kernel_shape must be the spatial shape of the weights, not (3, 5)", "x", W,
+           kernel_shape=[3, 5]),
+    window("Conv", LISTS + "strides (1)", "x", W, strides=[1]),
+    window("Conv", LISTS + "dilations (0, 1)", "x", W, dilations=[0, 1]),
+    window("Conv", LISTS + "pads (0, 0, -1, 0)", "x", W, pads=[0, 0, -1, 0]),
+    window("Conv", LISTS + "strides (2000000000, 1)", "x", W, strides=[2000000000, 1]),
+    window("Conv", AUTO + "'SAME'", "x", W, auto_pad="SAME"),
+    window("Conv", AUTO + "VALID with pads (1, 0, 0, 0)", "x", W, auto_pad="VALID",
+           pads=[1, 0, 0, 0]),
+    window("Conv", "the window must fit the padded input in each dimension, not 7 over 5", "x", W,
+           dilations=[3, 1]),
+]  # fmt: skip
