@@ -13,6 +13,7 @@ from azsim_kernels._jit import kernel
 from azsim_kernels.tile_format import CONTEXTS, SYMBOLS
 
 _FAR = 1 << 62
+_WHOLE = CONTEXTS - 1  # the context that has every symbol, so that any tile can be coded
 
 
 @kernel
@@ -181,7 +182,11 @@ def _reestimate(
     frequencies: NDArray[np.int64],
     costs: NDArray[np.int64],
 ) -> None:
-    """Fit the frequencies of each context to its sections; one without sections stays as it is."""
+    """Fit the frequencies of each context to its sections; one without sections stays as it is.
+
+    A symbol that no section of a context has takes none of its 256 units, but for the last context:
+    for a rare symbol 1/256 is too much.
+    """
     sums = np.zeros((CONTEXTS, 2 * SYMBOLS), np.int64)
     members = np.zeros(CONTEXTS, np.int64)
     for i in range(sections.shape[0]):
@@ -193,7 +198,10 @@ def _reestimate(
             continue
         for part in range(0, 2 * SYMBOLS, SYMBOLS):
             end = part + SYMBOLS
-            quantize_frequencies(sums[c, part:end], used[part:end], frequencies[c, part:end])
+            wanted = used[part:end]
+            if c != _WHOLE and np.any(sums[c, part:end]):
+                wanted = (sums[c, part:end] > 0).astype(np.uint8)
+            quantize_frequencies(sums[c, part:end], wanted, frequencies[c, part:end])
         for s in range(2 * SYMBOLS):
             costs[c, s] = symbol_cost_q16(frequencies[c, s])
 
@@ -211,7 +219,8 @@ def fit_contexts(
     sections     counts of the 16 mask symbols, then of the 16 classes
     order        (S,) the sections sorted by a similarity; its quarters are the first contexts
     used         (32,) 1 for each symbol that any tile may need
-    frequencies  (4, 32) receives the frequencies; contexts without sections repeat context 0
+    frequencies  (4, 32) receives the frequencies: any section can be coded with one of them;
+                 contexts without sections repeat context 0, if it has every symbol used
     """
     count = sections.shape[0]
     context = np.zeros(count, np.int64)
@@ -236,6 +245,11 @@ def fit_contexts(
         if total >= before:
             break
     _repeat_first(context, frequencies)
+    if not np.any(context == _WHOLE) and np.any((used > 0) & (frequencies[0] == 0)):
+        for part in range(0, 2 * SYMBOLS, SYMBOLS):
+            end = part + SYMBOLS
+            every = sections[:, part:end].sum(axis=0)
+            quantize_frequencies(every, used[part:end], frequencies[_WHOLE, part:end])
     return total
 
 

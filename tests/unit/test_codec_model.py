@@ -135,6 +135,28 @@ def test_four_kinds_of_sections_get_four_contexts() -> None:
 
 
 @pytest.mark.small
+def test_rare_symbols_cost_nothing_where_they_are_not() -> None:
+    """A context may lack a symbol, one has all; a floor of 1/256 everywhere would cost more."""
+    rng = np.random.default_rng(1)
+    sections = np.zeros((40, 32), np.int64)
+    sections[:, 0:2] = 200, 40
+    sections[:, 16:18] = rng.integers(80, 120, (40, 2))
+    sections[rng.permutation(40)[:6], 15] = 1
+    frequencies = choose_contexts(sections)
+    used = sections.sum(axis=0) > 0
+    assert (frequencies[3] > 0)[used].all()
+    assert (frequencies[:, 15] == 0).any()
+    floor = np.zeros((4, 32), np.int64)
+    for part in (slice(0, 16), slice(16, 32)):
+        total, every = sections.sum(axis=0)[part], used[part].astype(np.uint8)
+        kernel.quantize_frequencies(total, every, floor[0, part])
+    floor[:] = floor[0]
+    cost = reference.context_cost(sections, frequencies).sum()
+    assert cost < 0.999 * reference.context_cost(sections, floor).sum()
+    assert cost < 1 << 32  # no section is without a context that has all of its symbols
+
+
+@pytest.mark.small
 def test_contexts_without_sections_repeat_the_first() -> None:
     sections = np.ones((1, 32), np.int64)
     frequencies = choose_contexts(sections)

@@ -148,6 +148,11 @@ def _jobs(
             for configuration in CONFIGURATIONS
             if configuration.profile in (profile, "ans")  # which reads bitmap too
         ]
+    return jobs_of_cycles(folder, sources, top, cycles, seed)
+
+
+def jobs_of_cycles(folder: Path, sources: list[str], top: str, cycles: int, seed: int) -> list[Job]:
+    """Return the jobs that deal `cycles` out over all configurations."""
     total = sum(SHARES.values())
     share = {label: ceil_div(cycles * part, total) for label, part in SHARES.items()}
     return [
