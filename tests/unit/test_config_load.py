@@ -247,7 +247,7 @@ class TestFiles:
         with pytest.raises(ConfigError) as caught:
             load_chip("tinny")
         assert re.match(
-            r"^chip 'tinny': must be one of az1, .*tiny, or the path of a \.yaml file "
+            r"^chip 'tinny': must be one of az1, .*tiny.*, or the path of a \.yaml file "
             r"\(did you mean 'tiny'\?\)$",
             str(caught.value),
         )

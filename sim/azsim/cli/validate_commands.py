@@ -19,7 +19,7 @@ from azsim.validate import (
     run_skip,
     table_json,
 )
-from azsim.validate.page import check_cells, context_cells, verdict
+from azsim.validate.page import check_cells, context_cells, context_labels, verdict
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ExpectOption = Annotated[
@@ -132,8 +132,9 @@ def _rich_table(table: Table) -> RichTable:
     for head in ("published", "simulated", "error", "limit"):
         rich.add_column(head, justify="right")
     rich.add_column("result")
-    for figure in table.checks[0].context:
-        rich.add_column(figure.label, justify="right")
+    labels = context_labels(table)
+    for label in labels:
+        rich.add_column(label, justify="right")
     for check in table.checks:
-        rich.add_row(*check_cells(check), *context_cells(check))
+        rich.add_row(*check_cells(check), *context_cells(check, labels))
     return rich

@@ -89,3 +89,36 @@ EYERISS_CYCLES = {
     "L25": 948_572,
     "L27": 775_316,
 }
+
+
+class ConvLayer(NamedTuple):
+    """A convolution over time of wav2letter, SAME padding."""
+
+    name: str
+    channels: int
+    outputs: int
+    kernel: int
+    stride: int = 1
+    relu: bool = True
+
+
+# 3,491 M MACs and 23.59 M weights over 296 frames of 39 features confirm the shapes.
+WAV2LETTER_FRAMES = 296
+WAV2LETTER_SPARSITY = 0.5
+WAV2LETTER = (
+    ConvLayer("conv1", 39, 250, 48, stride=2),
+    *(ConvLayer(f"conv{k}", 250, 250, 7) for k in range(2, 9)),
+    ConvLayer("conv9", 250, 2000, 32),
+    ConvLayer("conv10", 2000, 2000, 1),
+    ConvLayer("conv11", 2000, 29, 1, relu=False),
+)
+WAV2LETTER_MEGA_MACS = 3491.0
+WAV2LETTER_MEGA_WEIGHTS = 23.59
+U55_CYCLES = (28.45, 30.16)  # million, least and most published
+U55_TOLERANCE = 0.08
+U55_BITS_PER_WEIGHT = 4.72  # 13.92 MB of compressed weights
+U55_SOURCE = (
+    "[S] Arm Ethos-U55, 128 MACs per cycle, wav2letter pruned to 50 % and quantized to int8,"
+    " weights from flash at 1 byte per cycle: NPU cycles of one inference as published for two"
+    " set-ups, and the size of its compressed weights."
+)

@@ -8,8 +8,13 @@ from azsim.errors import ConfigError
 from azsim.validate.eie import eie_table
 from azsim.validate.ese import ese_table
 from azsim.validate.tables import Table
+from azsim.validate.wav2letter import u55_table
 
-TABLES: dict[str, Callable[[], Table]] = {"eie64": eie_table, "ese": ese_table}
+TABLES: dict[str, Callable[[], Table]] = {
+    "eie64": eie_table,
+    "ese": ese_table,
+    "u55_128": u55_table,
+}
 
 
 def published_tables(names: Sequence[str] = ()) -> list[Table]:
@@ -20,5 +25,5 @@ def published_tables(names: Sequence[str] = ()) -> list[Table]:
     """
     for name in names:
         if name not in TABLES:
-            raise ConfigError(f"--table: must be {' or '.join(TABLES)}, not {name}")
+            raise ConfigError(f"--table: must be {', '.join(TABLES)}, not {name}")
     return [TABLES[name]() for name in names or TABLES]
