@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +16,7 @@ from azsim.calibration import Calibration, FloatPasses, Progress
 from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower_integers
 from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
-from azsim.counters import Counters
+from azsim.counters import Counters, WeightPath
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
@@ -75,6 +74,7 @@ def run(
     frame_ms: float | None = None,
     timing_only: bool = False,
     verify: bool = False,
+    explain: bool = False,
     out: str | Path | None = None,
     cache: bool = True,
     progress: Progress | None = None,
@@ -94,6 +94,7 @@ def run(
         frame_ms: audio time of one frame; None takes the model's `azsim.frame_ms`, else 30.
         timing_only: count cycles, compute no outputs.
         verify: evaluate the integer reference beside and compare bit for bit.
+        explain: find where the first pass's time went along the weight path; `out` does too.
         out: folder to write the reports to; None writes nothing.
         cache: keep compiled programs in the user's cache folder, and use them.
         progress: called as progress(stage, done, total).
@@ -127,7 +128,8 @@ def run(
         tell("compiling kernels", 0, 1)
         warming.wait()
         tell("compiling kernels", 1, 1)
-    outcome = _simulate(prepared, chip_config, frames_per_pass, timing_only, verify, tell)
+    modes = _Modes(timing_only, verify, explain or out is not None)
+    outcome = _simulate(prepared, chip_config, frames_per_pass, modes, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
         model=model.name if isinstance(model, Graph) else Path(model).name,
@@ -150,10 +152,20 @@ def run(
         verification=outcome.verification,
         seeds=_seeds(graph),
         wall_seconds=outcome.seconds,
+        weight_path=outcome.weight_path,
     )
     if out is not None:
         write_run(record, Path(out))
     return record
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """What is wanted of a simulation besides its counters."""
+
+    timing_only: bool
+    verify: bool
+    explain: bool
 
 
 @dataclass(frozen=True)
@@ -163,6 +175,7 @@ class _Outcome:
     counters: Counters
     outputs: Mapping[str, IntegerArray]
     verification: Verification | None
+    weight_path: WeightPath | None
     seconds: float
 
 
@@ -170,25 +183,25 @@ def _simulate(
     prepared: Prepared,
     chip: ChipConfig,
     frames_per_pass: int,
-    timing_only: bool,
-    verify: bool,
+    modes: _Modes,
     tell: Progress,
 ) -> _Outcome:
     """Run all passes, and the integer reference beside if `verify`."""
     steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
-    began = time.perf_counter()
     result = simulate(
         prepared.program,
         chip,
         steps,
-        timing_only=timing_only,
+        timing_only=modes.timing_only,
+        explain=modes.explain,
         progress=lambda done: tell("simulating", done, len(steps)),
     )
-    seconds = time.perf_counter() - began
     verification = None
-    if verify:
+    if modes.verify:
         verification = _verify(prepared.integers(), steps, result.outputs, tell)
-    return _Outcome(result.counters, result.outputs, verification, seconds)
+    return _Outcome(
+        result.counters, result.outputs, verification, result.weight_path, result.seconds
+    )
 
 
 @dataclass(frozen=True)

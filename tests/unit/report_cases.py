@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim.config import ChipConfig, load_chip
-from azsim.counters import CommandTrace, Counters, LayerCounters, Traffic
+from azsim.counters import (
+    CommandTrace,
+    Counters,
+    LaneSpreads,
+    LayerCounters,
+    Traffic,
+    WeightPath,
+)
 from azsim.program import TILE_DTYPE, LayerInfo, Port, Program
 from azsim.report.record import RunRecord
 from azsim_kernels import isa
@@ -79,6 +86,7 @@ def make_record(**changes: Any) -> RunRecord:
         sqnr_db={"y": 31.25},
         seeds={"weights": 1},
         wall_seconds=0.5,
+        weight_path=make_weight_path(),
     )
     return replace(record, **changes)
 
@@ -123,6 +131,23 @@ def make_counters() -> Counters:
     )
 
 
+def make_weight_path() -> WeightPath:
+    """The first step: spans of 140, 20 and 840 cycles; two products, of layer 0."""
+    counts = {
+        "dram_burst": 2, "stream_fifo": 2, "decoder": 2, "tile_slot": 16, "lanes": 8, "macs": 64,
+    }  # fmt: skip
+    spans = np.array([140, 20, 840])
+    busy = np.array([100, 2, 0])
+    classes = {
+        unit: np.stack([busy * n, 7 * n + 0 * busy, 5 * n + 0 * busy, 4 * n + 0 * busy,
+                        (spans - busy - 16) * n], axis=1)
+        for unit, n in counts.items()
+    }  # fmt: skip
+    lanes = LaneSpreads(*(np.array(pair) for pair in ([0, 0], [10, 10], [10, 10], [3, 10])))
+    what_if = {"memory": np.array([90, 20, 30]), "decoder": spans, "mac": spans - 1}
+    return WeightPath(spans, counts, classes, lanes, what_if)
+
+
 BUSY = (2000, 1800, 900, 1500, 700, 600, 90)
 
 
@@ -135,7 +160,7 @@ def with_layers(record: RunRecord, infos: Any, counted: Any) -> RunRecord:
     """Return `record` with other layers."""
     program = replace(record.program, layers=tuple(infos))
     counters = replace(record.counters, layers=tuple(counted))
-    return replace(record, program=program, counters=counters)
+    return replace(record, program=program, counters=counters, weight_path=None)
 
 
 def without_steps(record: RunRecord) -> RunRecord:

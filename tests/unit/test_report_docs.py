@@ -20,6 +20,7 @@ from azsim.report.files import RUN_FILES
 from azsim.report.record import RunRecord, Verification
 from azsim.report.sparse import write_sparse_report
 from azsim.report.summary import build_summary
+from azsim.report.weight_path import write_weight_path_report
 
 pytestmark = pytest.mark.small
 
@@ -39,7 +40,7 @@ def keys(value: Any, named: bool = True) -> Iterator[str]:
                 yield key
             if key == "configuration":  # has a page of its own
                 continue
-            names_below = key in ("stalls", "sqnr_db", "seeds", "plan")
+            names_below = key in ("stalls", "sqnr_db", "seeds", "plan", "what_if")
             yield from keys(inner, named=not names_below)
 
 
@@ -59,7 +60,13 @@ def test_every_key_that_is_explained_is_in_the_summary(page: str) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [write_compute_report, write_access_report, write_bandwidth_report, write_sparse_report],
+    [
+        write_compute_report,
+        write_access_report,
+        write_bandwidth_report,
+        write_sparse_report,
+        write_weight_path_report,
+    ],
 )
 def test_every_column_is_explained(
     page: str, tmp_path: Path, write: Callable[[RunRecord, Path], None]

@@ -19,7 +19,8 @@ from azsim.report.record import RunRecord
 pytestmark = pytest.mark.small
 FILES = [
     "BANDWIDTH_REPORT.csv", "COMPUTE_REPORT.csv", "DETAILED_ACCESS_REPORT.csv",
-    "SPARSE_REPORT.csv", "layers.png", "outputs.npz", "summary.json", "timeline.png",
+    "SPARSE_REPORT.csv", "WEIGHT_PATH_REPORT.csv", "lanes.png", "layers.png", "outputs.npz",
+    "summary.json", "timeline.png", "weight_path.png",
 ]  # fmt: skip
 Refuse = Callable[..., None]
 
@@ -27,7 +28,7 @@ Refuse = Callable[..., None]
 @pytest.fixture(autouse=True)
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures have tests of their own."""
-    for name in ("save_timeline", "save_layers"):
+    for name in ("save_timeline", "save_layers", "save_weight_path", "save_lanes"):
         monkeypatch.setattr(files, name, lambda record, path: path.write_text("figure"))
 
 

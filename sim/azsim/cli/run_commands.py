@@ -30,6 +30,7 @@ from azsim.graph.text import one_line
 from azsim.report.console import print_summary
 from azsim.report.files import check_out
 from azsim.report.record import RunRecord
+from azsim.report.weight_path_console import print_weight_path
 from azsim.zoo import build_zoo, save_onnx
 
 DEMO_NET, DEMO_PART, DEMO_BITS, DEMO_SPARSITY, DEMO_SEED = "rnnt_alexa_l", "encoder", 5, 0.5, 1
@@ -69,6 +70,10 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare with the integer reference, bit for bit.")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Print where the first pass's time went, and what-ifs."),
+    ] = False,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
     ] = True,
@@ -84,6 +89,7 @@ def run(
       azsim run model.onnx -i speech.wav
       azsim run model.onnx -i frames.npz --bits 5 --sparsity 0.5 --verify
       azsim run model.onnx -i frames.npz --chip az2 -o runs/az2
+      azsim run model.onnx -i frames.npz --timing-only --explain
       azsim run model.onnx -i frames.npz --set mac_array.lanes=16
       azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
     """
@@ -106,11 +112,12 @@ def run(
             frame_ms=frame_ms,
             timing_only=timing_only,
             verify=verify,
+            explain=explain,
             out=out,
             cache=cache,
             progress=progress,
         )
-    return _show(record, out)
+    return _show(record, out, explain)
 
 
 def demo(
@@ -143,9 +150,11 @@ def demo(
     return _show(record, out)
 
 
-def _show(record: RunRecord, out: Path | None) -> int:
+def _show(record: RunRecord, out: Path | None, explain: bool = False) -> int:
     with reader_may_leave():
         print_summary(record, screen())
+        if explain:
+            print_weight_path(record, screen())
         if out is not None:
             print(f"written: {one_line(str(out))}")
     check = record.verification

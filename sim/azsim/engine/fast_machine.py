@@ -4,9 +4,9 @@ Same constructor and `run_step` as `azsim_kernels.clocked.ClockedMachine`, so th
 them.
 
 Times and results are computed apart. As a rule a step's times come first and its results after
-them, in the order in which the commands were free (`_Mode.LATER`). Where a time depends on a
+them, in the order in which the commands were free (`Mode.LATER`). Where a time depends on a
 result, the kernel asks for the results so far. Where it could depend on each of them (a GATHER, a
-tile that the program writes itself), it asks command by command (`_Mode.AT_ONCE`).
+tile that the program writes itself), it asks command by command (`Mode.AT_ONCE`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ KEEP_BYTES = 2 << 30  # most decoded weights kept between steps (bytes); others 
 DEFAULT_MAX_CYCLES = 1 << 40
 
 
-class _Mode(Enum):
+class Mode(Enum):
     """When results are computed."""
 
     LATER = "after the times"
@@ -177,18 +177,18 @@ class FastMachine:
         """Cycles the engine has looked at, over all steps."""
         return int(self._core["visited"][0])
 
-    def _choose_mode(self, layout: TileLayout, timing_only: bool) -> _Mode:
+    def _choose_mode(self, layout: TileLayout, timing_only: bool) -> Mode:
         looks_at_results = self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH)
         if timing_only and not looks_at_results:
-            return _Mode.NEVER
+            return Mode.NEVER
         some_not_kept = bool((layout.tiles["pool"] < 0).any())
-        return _Mode.AT_ONCE if self._gathers or some_not_kept else _Mode.LATER
+        return Mode.AT_ONCE if self._gathers or some_not_kept else Mode.LATER
 
     def _is_repeatable(self) -> bool:
         """Say whether times depend on nothing but tiles that are kept, and slots."""
         if self._gathers or self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH):
             return False
-        return self._mode is not _Mode.AT_ONCE and bool((self._tables.tiles["pool"] >= 0).all())
+        return self._mode is not Mode.AT_ONCE and bool((self._tables.tiles["pool"] >= 0).all())
 
     def _start_state(self) -> bytes:
         """Return what times of a step depend on and a step or the owner may change."""
@@ -200,9 +200,9 @@ class FastMachine:
         slots = self._tables.slots.copy()
         times = self._begin()
         status = self._run_until_end(times, max_cycles)
-        if self._mode is _Mode.LATER and not self._catch_up(times):
+        if self._mode is Mode.LATER and not self._catch_up(times):
             status = self._run_until_failure(slots, times, max_cycles)
-        if self._mode is not _Mode.LATER:
+        if self._mode is not Mode.LATER:
             self._results_slots[:] = self._tables.slots
         result = self._result(status, times)
         self._remember(start_state, result, times)
@@ -212,11 +212,11 @@ class FastMachine:
         """Reset all blocks and say to the kernel what it shall ask for."""
         reset_core(self._core, self.params, self._plan, self._semaphores)
         core = self._core
-        core["ask_moves"] = self._mode is _Mode.AT_ONCE or (
-            self._mode is _Mode.NEVER and self._gathers
+        core["ask_moves"] = self._mode is Mode.AT_ONCE or (
+            self._mode is Mode.NEVER and self._gathers
         )
-        core["ask_results"] = self._mode is _Mode.AT_ONCE
-        core["fills"] = self._mode is not _Mode.LATER
+        core["ask_results"] = self._mode is Mode.AT_ONCE
+        core["fills"] = self._mode is not Mode.LATER
         self._done = 0  # commands of the order whose results are there
         return np.full((4, len(self._plan.commands)), -1, np.int64)
 
@@ -238,7 +238,14 @@ class FastMachine:
                 self._prepare_wanted_tiles()
 
     def _call_kernel(self, times: Ints, max_cycles: int) -> int:
-        status = int(
+        status = self._go_on(times, max_cycles)
+        if status == WATCHDOG:
+            raise RuntimeError(f"the run must end within {max_cycles} cycles, it has not")
+        return status
+
+    def _go_on(self, times: Ints, max_cycles: int) -> int:
+        """Let the kernel go on; WATCHDOG once it has passed `max_cycles`."""
+        return int(
             run_step(
                 self._packed[0],
                 self._core[0],
@@ -250,9 +257,6 @@ class FastMachine:
                 max_cycles,
             )
         )
-        if status == WATCHDOG:
-            raise RuntimeError(f"the run must end within {max_cycles} cycles, it has not")
-        return status
 
     def _answer(self, command: int) -> None:
         """Compute the result of a command that is free now."""
@@ -293,7 +297,7 @@ class FastMachine:
 
     def _work_at_once(self) -> None:
         """Go on with results at once, in this step and all others."""
-        self._mode = _Mode.AT_ONCE
+        self._mode = Mode.AT_ONCE
         self._tables.slots[:] = self._results_slots
         for name in ("ask_moves", "ask_results", "fills"):
             self._core[name] = 1
@@ -322,7 +326,7 @@ class FastMachine:
 
     def _repeat(self, last: _Remembered) -> isa.StepResult:
         """Take the times of the last step, which began alike; only its results are computed."""
-        if self._mode is not _Mode.LATER:
+        if self._mode is not Mode.LATER:
             return last.result
         self._done = self._apply(last.order, self._results_slots)
         if self._done == len(last.order):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
-from azsim.engine.fast_machine import DEFAULT_MAX_CYCLES, FastMachine
+from azsim.counters import WeightPath
+from azsim.engine.cuts import layer_ends
+from azsim.engine.fast_machine import DEFAULT_MAX_CYCLES
 from azsim.engine.params import machine_params
 from azsim.engine.trouble import explain
+from azsim.engine.weight_path import observe_weight_path
+from azsim.engine.what_if import WhatIfMachine, what_if_runs
 from azsim.errors import ModelError, SimulationError
 from azsim.program import Port, Program
 from azsim_kernels import isa
@@ -39,7 +44,7 @@ class Machine:
         self._program, self._timing_only = program, timing_only
         dram = np.zeros(max(program.dram_bytes, len(program.dram)), np.uint8)
         dram[: len(program.dram)] = program.dram
-        self._fast = FastMachine(
+        self._fast = WhatIfMachine(
             machine_params(chip),
             program.commands,
             program.semaphore_kinds,
@@ -67,6 +72,27 @@ class Machine:
             raise SimulationError(explain(self._program, result))
         outputs = {} if self._timing_only else {p.name: self._get(p) for p in self._program.outputs}
         return outputs, result
+
+    def weight_path(self, inputs: Mapping[str, Array], free: npt.NDArray[np.int64]) -> WeightPath:
+        """Run the first step on `inputs` again, from power-on, and tell where its time went. Call
+        nothing else afterwards: memories are left as the what-ifs leave them.
+
+        free  (commands,) cycles in which its commands were free the first time
+
+        Raises:
+            ModelError, SimulationError: as `step`.
+        """
+        self._put_inputs(inputs)
+        self._fast.power_on()
+        rows = len(self._program.layers)
+        layers = self._program.commands["layer"].astype(np.int64) % (rows + 1)
+        layers = np.minimum(layers, rows - 1)  # what is of no layer comes last
+        path = observe_weight_path(self._fast, layers, rows, free)
+        what_if = {
+            name: np.diff(layer_ends(layers, result.free, rows), prepend=0)
+            for name, result in what_if_runs(self._fast).items()
+        }
+        return replace(path, what_if=what_if)
 
     def write_dram(self, address: int, data: Bytes) -> None:
         """Write bytes to the modelled DRAM; weights decoded from there are decoded anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
-from azsim.counters import TRAFFIC_NAMES, CommandTrace, Counters, LayerCounters, Traffic
+from azsim.counters import TRAFFIC_NAMES, CommandTrace, Counters, LayerCounters, Traffic, WeightPath
 from azsim.engine.machine import Machine
 from azsim.engine.traffic import command_traffic
 from azsim.program import Program
@@ -21,10 +22,16 @@ Array = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """Counters, and the integer outputs by name: arrays (steps, *shape); empty when timing only."""
+    """Counters, and the integer outputs by name: arrays (steps, *shape); empty when timing only.
+
+    `weight_path`: where the first step's time went, if asked for. `seconds`: the host's time for
+    all steps.
+    """
 
     counters: Counters
     outputs: Mapping[str, Array]
+    weight_path: WeightPath | None = None
+    seconds: float = 0.0
 
 
 def simulate(
@@ -33,16 +40,19 @@ def simulate(
     steps: Sequence[Mapping[str, Array]],
     *,
     timing_only: bool = False,
+    explain: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> SimulationResult:
     """Run `program` once per entry of `steps` (graph inputs as integers), states carried on.
 
-    `progress(n)` is called after step n. Memory does not grow with cycles; outputs are kept per
+    `progress(n)` is called after step n. `explain`: run the first step some times more to find the
+    `weight_path`. Memory does not grow with cycles; outputs are kept per
     step.
 
     Raises:
         SimulationError: a deadlock, an overflow or a damaged tile, naming the command.
     """
+    began = time.perf_counter()
     machine = Machine(program, chip, timing_only=timing_only)
     tally = _Tally(program, chip)
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
@@ -55,7 +65,10 @@ def simulate(
         if progress is not None:
             progress(number + 1)
     stacked = {} if timing_only else {n: np.stack(arrays) for n, arrays in outputs.items()}
-    return SimulationResult(tally.counters(), stacked)
+    counters = tally.counters()
+    seconds = time.perf_counter() - began
+    path = machine.weight_path(steps[0], counters.trace.free) if explain and len(steps) else None
+    return SimulationResult(counters, stacked, path, seconds)
 
 
 class _Tally:

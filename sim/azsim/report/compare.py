@@ -141,7 +141,8 @@ def flat(summary: Summary) -> dict[str, Value]:
         if isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, dict):
-            waiting += [(f"{name}.{key}", inner) for key, inner in value.items()][::-1]
+            inside = [(f"{name}.{key}", inner) for key, inner in value.items() if key != "layers"]
+            waiting += inside[::-1]
         else:
             figures[name] = value
     return figures

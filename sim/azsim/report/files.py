@@ -20,14 +20,18 @@ from azsim.report.record import RunRecord
 from azsim.report.sparse import write_sparse_report
 from azsim.report.summary import build_summary, save_summary
 from azsim.report.timeline import save_timeline
+from azsim.report.weight_path import write_weight_path_report
+from azsim.report.weight_path_figure import save_lanes, save_weight_path
 
 OUTPUTS = "outputs.npz"
 TIMELINE, LAYERS = "timeline.png", "layers.png"
 COMPUTE_REPORT, BANDWIDTH_REPORT = "COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv"
 ACCESS_REPORT, SPARSE_REPORT = "DETAILED_ACCESS_REPORT.csv", "SPARSE_REPORT.csv"
+WEIGHT_PATH_REPORT = "WEIGHT_PATH_REPORT.csv"
+WEIGHT_PATH, LANES = "weight_path.png", "lanes.png"
 RUN_FILES = (
-    SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, OUTPUTS, TIMELINE,
-    LAYERS,
+    SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, WEIGHT_PATH_REPORT,
+    OUTPUTS, TIMELINE, LAYERS, WEIGHT_PATH, LANES,
 )  # fmt: skip
 
 
@@ -62,6 +66,10 @@ def _write_files(record: RunRecord, folder: Path) -> None:
         save_outputs(record, folder / OUTPUTS)
     save_timeline(record, folder / TIMELINE)
     save_layers(record, folder / LAYERS)
+    if record.weight_path is not None:
+        write_weight_path_report(record, folder / WEIGHT_PATH_REPORT)
+        save_weight_path(record, folder / WEIGHT_PATH)
+        save_lanes(record, folder / LANES)
 
 
 def check_out(out: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
-from azsim.counters import Counters
+from azsim.counters import Counters, WeightPath
 from azsim.program import Program
 
 
@@ -36,7 +36,7 @@ class RunRecord:
     so that reports are equal on all machines. `sqnr_db`: per output, against the float model on the
     same frames; None where there is no signal or no noise. `integers`: outputs (steps, *shape) by
     name. Both are empty when timing only. `wall_seconds`: simulation alone, for the speed line;
-    never written to files that must be reproducible.
+    never written to files that must be reproducible. `weight_path`: None if not asked for.
     """
 
     model: str
@@ -59,6 +59,7 @@ class RunRecord:
     verification: Verification | None = None
     seeds: Mapping[str, int] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    weight_path: WeightPath | None = None
 
     @property
     def cycle_ms(self) -> float:

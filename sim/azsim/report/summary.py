@@ -17,6 +17,7 @@ import numpy as np
 from azsim._atomic import replaced_file
 from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_traffic, run_work
 from azsim.report.record import RunRecord
+from azsim.report.weight_path import weight_path_summary
 from azsim.units import BITS_PER_BYTE, ceil_div, cycles_to_ms
 
 WRITTEN_BY = "azsim"
@@ -39,6 +40,7 @@ def build_summary(record: RunRecord) -> Summary:
         "sqnr_db": {name: rounded(value, 6) for name, value in sorted(record.sqnr_db.items())},
         "verified": _verified(record),
         "layers": [_layer(row) for row in rows],
+        "weight_path": weight_path_summary(record),
     }
 
 
