@@ -24,9 +24,11 @@ from azsim.program.types import TILE_DTYPE
 from azsim.rtl_check.cases import Case, CaseMaker
 from azsim.rtl_check.coverage import Coverage
 from azsim.rtl_check.forge import Mode
+from azsim.rtl_check.job import Job, Result
 from azsim.rtl_check.lockstep import run_model_alone
 from azsim.rtl_check.real_tiles import program_tile
-from azsim.rtl_check.runner import verify_rtl
+from azsim.rtl_check.reports import junit_text
+from azsim.rtl_check.runner import Outcome, Verification, verify_rtl
 from azsim.rtl_check.scenarios import Configuration, make_scenario, recipes
 from azsim.rtl_check.sources import rtl_sources
 from azsim.rtl_check.vectors import load_vectors, write_vectors
@@ -70,6 +72,7 @@ def test_lockstep_holds_and_every_report_is_written(cli: typer.Typer, tmp_path: 
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0] == "seed 1"
+    assert all("pass" in line for line in lines[1:5])
     match = re.fullmatch(r"(\d+) cycles compared: all held", lines[-1])
     assert match is not None
     assert int(match[1]) >= 20_000
@@ -127,6 +130,44 @@ def test_a_planted_bug_is_found_and_its_case_named(
     for folder in run.kept:
         assert (folder / "waves.fst").stat().st_size > 0
         assert (folder / "manifest.json").is_file()
+
+
+@icarus
+def test_a_failing_vector_is_kept(rtl_copy: Path, tmp_path: Path) -> None:
+    maker = CaseMaker(Random(8))
+    maker.good(Mode(1, width=2), ones=[9])
+    write_vectors(tmp_path / "v", maker.cases, "ans")
+    plant(rtl_copy, "azsim_decoder_crc", "crc_o       = ~crc_q", "crc_o       = crc_q")
+    run = verify_rtl(1, rtl_copy, vectors=tmp_path / "v", output=tmp_path / "kept")
+    assert len(run.kept) == len(run.outcomes) == 2
+    for folder in run.kept:
+        assert load_vectors(folder)[1][0].words == maker.cases[0].words
+        assert (folder / "waves.fst").stat().st_size > 0
+        assert "out_error must be 0, not 9" in (folder / "mismatch.txt").read_text()
+
+
+def test_goals_not_met_fail_a_full_run_only() -> None:
+    job = Job("x", [], "azsim_decoder", Configuration("bitmap", 64), 1, 100)
+    outcome = Outcome(job, Result(100))
+    assert len(outcome.missing) == outcome.goals > 50
+    short, full = Verification(1, [outcome]), Verification(1, [outcome], full=True)
+    assert (short.passed, full.passed, full.held) == (True, False, True)
+    lines = rtl_commands.report_lines(full, with_coverage=True)
+    assert lines[2].startswith("bitmap-64 not met: mode DENSE+FIXED, ")
+    assert lines[-1] == "100 cycles compared: all held, but goals not met: FAILED"
+    assert "bitmap-64 not reached: " in "\n".join(rtl_commands.report_lines(short, True))
+    suite = ElementTree.fromstring(junit_text(full))[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    assert ElementTree.fromstring(junit_text(short))[0].get("failures") == "0"
+
+
+@icarus
+def test_a_plain_seed_replays_a_run(cli: typer.Typer, tmp_path: Path) -> None:
+    words = ["verify-rtl", "--replay", "23", "--cycles", "8", "-o", str(tmp_path / "kept")]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("seed 23\n")
+    assert "ans-128 not reached: " in result.output
 
 
 @icarus
@@ -223,7 +264,7 @@ BAD_USE = {
     "--cycles: must be 1 to 1000000000, not 0": {"cycles": 0},
     "--seed: must be 0 to 999999999999999999, not -1": {"seed": -1},
     "--top: must be the name of a module, not a;b": {"top": "a;b"},
-    "--replay: must be a printed seed such as ans-128:7.23, not 12": {"replay": "12"},
+    "--replay: must be a printed seed such as ans-128:7.23, not 12.3": {"replay": "12.3"},
     "--rtl: /nowhere: must be a copy of rtl/ with decoder/azsim_decoder.f": {
         "rtl": Path("/nowhere")
     },

@@ -48,7 +48,7 @@ def compress(
         int | None,
         typer.Option(
             help="Weights per tile of the flattened matrix; default 16384, with ans 65536 from"
-            " 75 % zeros on."
+            " 75 % zeros on or up to 2.5 bits of entropy per weight."
         ),
     ] = None,
     tile_shape: Annotated[

@@ -11,6 +11,7 @@ from azsim.codec.ans import encode_ans
 from azsim.codec.container import PROFILES, Stream
 from azsim.codec.geometry import ORDERS, TileGrid
 from azsim.errors import ConfigError
+from azsim_kernels.ans_model import log2_q16
 from azsim_kernels.bitmap import encode_bitmap_tile
 from azsim_kernels.tensor import encode_bitmap_matrix
 from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_TILE_WEIGHTS, SLOTS, max_tile_words
@@ -18,17 +19,30 @@ from azsim_kernels.tile_format import GROUP_WEIGHTS, MAX_TILE_WEIGHTS, SLOTS, ma
 DEFAULT_TILE_WEIGHTS = 16384
 SPARSE_TILE_WEIGHTS = 65536
 SPARSE_SHARE = 0.75  # of zeros; above it a tile is so short that its header and states weigh
+SHORT_BITS = 2.5  # entropy per weight; below it they weigh as much, whatever the zeros
 
 
 def default_tile(weights: NDArray[np.int8], profile: str) -> int:
     """Return the tile size, in weights, for a matrix whose user names none.
 
-    65,536 for profile "ans" from 75 % zeros on, where a tile's fixed 0.05 bits per weight are 2 %
-    of it and more; else 16,384.
+    65,536 for profile "ans" from 75 % zeros on or up to an entropy of 2.5 bits per weight, where
+    the 0.02 bits per weight that the header, states and selectors of a 16K tile take are 1 % of it
+    and more; else 16,384.
     """
-    zeros = weights.size - int(np.count_nonzero(weights))
-    sparse = profile == "ans" and zeros >= SPARSE_SHARE * weights.size
-    return SPARSE_TILE_WEIGHTS if sparse else DEFAULT_TILE_WEIGHTS
+    if profile != "ans" or weights.size == 0:
+        return DEFAULT_TILE_WEIGHTS
+    counts = np.bincount(weights.reshape(-1).view(np.uint8), minlength=256)
+    sparse = counts[0] >= SPARSE_SHARE * weights.size
+    short = _information_q16(counts) <= int(SHORT_BITS * 65536) * weights.size
+    return SPARSE_TILE_WEIGHTS if sparse or short else DEFAULT_TILE_WEIGHTS
+
+
+def _information_q16(counts: NDArray[np.int64]) -> int:
+    """Return bits times 2**16 of symbols that occur `counts` times, in integers: the same
+    everywhere."""
+    present = [int(count) for count in counts if count]
+    total = sum(present)
+    return total * log2_q16(total) - sum(count * log2_q16(count) for count in present)
 
 
 def encode_tensor(

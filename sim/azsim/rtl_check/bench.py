@@ -68,8 +68,8 @@ async def run_scenario(
         inputs = lockstep.drive()
         ports.drive(inputs)
         await RisingEdge(dut.clk_i)  # the values read here are those of before the edge
-        if inputs.reset:
-            sample = Sample(False, False, None)  # outputs mean nothing in reset
+        if lockstep.cycle == 0:
+            sample = Sample(False, False, None)  # the reset has not come through yet
         else:
             try:
                 sample = ports.sample()
@@ -96,6 +96,6 @@ async def lockstep(dut: Any) -> None:
         count, mismatch = await run_scenario(dut, ports, job, scenario, coverage)
         cycles += count
         done.append(ScenarioResult(scenario.label, scenario.name, count))
-        if mismatch is not None or cycles >= job.cycles:
+        if mismatch is not None or (cycles >= job.cycles and len(done) >= job.least):
             break
     Result(cycles, done, dict(coverage.counts), mismatch).save(job.result_path)

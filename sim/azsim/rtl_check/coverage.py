@@ -28,12 +28,13 @@ def goals(configuration: Configuration) -> list[str]:
     bins += [f"port {event}" for event in ("waits", "idle", "back to back")]
     bins += ["port half word"] if configuration.port_bits == 128 else []
     bins += [f"output {event}" for event in ("stalled", "stalled while the window is full")]
-    bins += [f"reset in {state}" for state in ("idle", "run", "drain")]
+    bins += [f"reset in {state}" for state in ("idle", "run", "drain", "flush")]
     bins += [f"discarded {count}" for count in ("no word", "one word", "more words")]
     if ans:
         bins += ["mode TABLE", "mode TABLE+PAL", "table loaded before"]
         bins += [f"table copied in {cycles}" for cycles in (20, 24)]
         bins += [f"context {number}" for number in range(4)]
+        bins += ["reset in copying"]
     return bins
 
 

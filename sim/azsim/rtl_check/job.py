@@ -20,6 +20,7 @@ class Job:
 
     sources  SystemVerilog files, lowest level first
     cycles   enough is enough once so many cycles were compared
+    least    but not before so many scenarios were run
     only     number of the one scenario to run, or -1 for all from 0 on
     waves    keep a waveform in the folder
     vectors  folder of vectors to run instead of scenarios
@@ -34,14 +35,23 @@ class Job:
     only: int = -1
     waves: bool = False
     vectors: str = ""
+    least: int = 0
 
     def scenarios(self) -> Iterator[Scenario]:
         """Yield the scenarios to run."""
         if self.vectors:
-            yield from vector_scenarios(Path(self.vectors), self.configuration)
+            every = vector_scenarios(Path(self.vectors), self.configuration)
+            yield from (s for k, s in enumerate(every) if self.only in (-1, k))
             return
         for number in [self.only] if self.only >= 0 else itertools.count():
             yield make_scenario(self.configuration, self.seed, number)
+
+    def scenarios_named(self, label: str) -> Iterator[Scenario]:
+        """Yield the scenario `label`, one that the job runs."""
+        if not self.vectors:
+            yield make_scenario(self.configuration, self.seed, int(label.rpartition(".")[2]))
+            return
+        yield from (s for s in self.scenarios() if s.label == label)
 
     @property
     def path(self) -> Path:

@@ -21,6 +21,8 @@ from azsim_kernels.clocked.decoder_rtl import DecoderRtl, InputWord, OutputBeat
 from azsim_kernels.tile_format import PROFILE_ANS, WINDOW_BITS
 
 RESET_CYCLES = 2
+FIRST_RESET = 12
+"""How much likelier the first reset in a situation is than the next ones."""
 QUIET_CYCLES = 4
 """Cycles watched after the last tile: nothing more may come out."""
 
@@ -118,6 +120,7 @@ class Lockstep:
         self.resetting = RESET_CYCLES
         self.offering = False
         self.runs = {"valid": (0, False), "ready": (0, False)}
+        self.reset_in: set[str] = set()  # situations that a reset has met
         self.ended_in: int | None = None
         self.discarded = 0
         self.group_ones = (0, 0)
@@ -139,6 +142,8 @@ class Lockstep:
         inputs = self.inputs
         text = None
         if inputs.reset:
+            if sample.valid:
+                text = "out_valid must be 0 in reset, not 1"
             self._reset()
         else:
             text = self._compare(sample) or self._collect(sample, inputs)
@@ -173,8 +178,10 @@ class Lockstep:
         if not self.queue:
             self._load_case()
         may_reset = self.resetting == 0 and pattern.resets > 0 and bool(self.queue)
-        if may_reset and self.random.randrange(1000) < pattern.resets:
-            self.resetting = RESET_CYCLES
+        if may_reset:
+            chance = pattern.resets * (1 if self._situation() in self.reset_in else FIRST_RESET)
+            if self.random.randrange(1000) < chance:
+                self.resetting = RESET_CYCLES
         reset = self.resetting > 0
         ready = self._chance("ready", pattern.ready)
         # An offer stands until it is taken.
@@ -182,6 +189,10 @@ class Lockstep:
         valid = self.offering and not reset
         word = self.queue[0] if valid else self._noise_word()
         return Inputs(reset, valid, word, ready)
+
+    def _situation(self) -> str:
+        """Where a reset would meet the decoder."""
+        return "copying" if self.model.hold_cycles > 0 else self.model.state
 
     def _load_case(self) -> None:
         self.next_case = next(self.cases, None)
@@ -199,7 +210,8 @@ class Lockstep:
 
     def _reset(self) -> None:
         if self.resetting == RESET_CYCLES and self.cycle > 0:
-            self.coverage.hit(f"reset in {self.model.state}")
+            self.reset_in.add(self._situation())
+            self.coverage.hit(f"reset in {self._situation()}")
         self.resetting -= 1
         if self.flights or self.model.state != "idle":
             started = self.next_case is not None and self._partly_sent()

@@ -15,12 +15,12 @@ def junit_text(run: Verification) -> str:
     """Return a run as JUnit XML: a suite per configuration, a case per scenario."""
     suites = ElementTree.Element("testsuites", name="verify-rtl")
     for outcome in run.outcomes:
-        _suite(suites, outcome)
+        _suite(suites, outcome, run.full)
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(suites: ElementTree.Element, outcome: Outcome) -> None:
+def _suite(suites: ElementTree.Element, outcome: Outcome, full: bool) -> None:
     label = outcome.job.configuration.label
     scenarios = outcome.result.scenarios
     lost = outcome.failure is not None
@@ -28,8 +28,8 @@ def _suite(suites: ElementTree.Element, outcome: Outcome) -> None:
         suites,
         "testsuite",
         name=label,
-        tests=str(len(scenarios) + lost),
-        failures=str(int(outcome.complaint is not None)),
+        tests=str(len(scenarios) + lost + full),
+        failures=str(int(outcome.complaint is not None) + (full and bool(outcome.missing))),
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("cycles", outcome.result.cycles), ("seed", outcome.job.seed)):
@@ -41,6 +41,11 @@ def _suite(suites: ElementTree.Element, outcome: Outcome) -> None:
         )
         if mismatch is not None and mismatch.label == scenario.label:
             ElementTree.SubElement(case, "failure", message=str(mismatch))
+    if full:
+        case = ElementTree.SubElement(suite, "testcase", classname=label, name="coverage goals")
+        if outcome.missing:
+            text = "not met: " + ", ".join(outcome.missing)
+            ElementTree.SubElement(case, "failure", message=text)
     if lost:
         case = ElementTree.SubElement(suite, "testcase", classname=label, name="simulation")
         ElementTree.SubElement(case, "failure", message=str(outcome.failure))

@@ -17,18 +17,17 @@ from pathlib import Path
 from azsim.errors import ConfigError
 from azsim.rtl_check.coverage import goals, missing
 from azsim.rtl_check.job import Job, Result
-from azsim.rtl_check.scenarios import (
-    CONFIGURATIONS,
-    Configuration,
-    make_scenario,
-    parse_label,
-)
+from azsim.rtl_check.scenarios import CONFIGURATIONS, Configuration, parse_label, recipes
 from azsim.rtl_check.simulate import NOT_BUILT
 from azsim.rtl_check.sources import DEFAULT_TOP, require_tools, rtl_sources
 from azsim.rtl_check.vectors import load_vectors, write_vectors
 from azsim.units import ceil_div
 
 DEFAULT_CYCLES = 20_000
+"""From so many cycles on a run does all named scenarios, whatever they take, and some random ones;
+it must then meet all coverage goals."""
+
+RANDOM_SCENARIOS = 8
 MAX_CYCLES = 1_000_000_000
 SHARES = {"bitmap-64": 19, "bitmap-128": 15, "ans-64": 37, "ans-128": 29}
 """How the cycles are dealt out over the configurations."""
@@ -38,6 +37,7 @@ ONE_SCENARIO_CYCLES = 10_000
 
 START_SECONDS = 60
 SLOWEST_CYCLES_PER_SECOND = 50
+SCENARIO_CYCLES = 500  # of an average one, generously
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verification:
-    """A whole run of `verify_rtl`; `kept` are the folders of failing cases."""
+    """A whole run of `verify_rtl`; `kept` are the folders of failing cases.
+
+    `full`: the run was long enough that coverage goals not met make it fail.
+    """
 
     seed: int
     outcomes: list[Outcome]
     kept: list[Path] = field(default_factory=list)
+    full: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether no cycle differed and no simulation was lost."""
+        return all(outcome.complaint is None for outcome in self.outcomes)
 
     @property
     def passed(self) -> bool:
-        """Whether everything held."""
-        return all(outcome.complaint is None for outcome in self.outcomes)
+        """Whether everything held and, in a full run, all goals were met."""
+        return self.held and not (self.full and any(o.missing for o in self.outcomes))
 
     @property
     def cycles(self) -> int:
@@ -97,12 +106,14 @@ def verify_rtl(
     cycles   cycles to compare, over all configurations
     rtl      a copy of the project's rtl/ folder; None: the one that came with azsim
     top      module with the decoder's ports
-    replay   label of the one scenario to run
+    replay   label of the one scenario to run, or a seed for a whole run
     vectors  folder of vectors to run instead of scenarios
     output   where failing scenarios are kept
 
     Raises ConfigError for bad use, missing tools and sources that do not compile.
     """
+    if replay is not None and re.fullmatch(r"\d{1,18}", replay, re.ASCII):
+        seed, replay = int(replay), None
     _check(cycles, seed, top)
     sources = [str(path) for path in rtl_sources(rtl)]
     require_tools()
@@ -110,9 +121,10 @@ def verify_rtl(
         jobs = _jobs(Path(folder), sources, top, cycles, seed, replay, vectors)
         with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
             outcomes = list(pool.map(run_job, jobs))
-        failed = [outcome for outcome in outcomes if outcome.result.mismatch is not None]
+        failed = [outcome for outcome in outcomes if outcome.complaint is not None]
         kept = [keep_failure(outcome, output) for outcome in failed]
-    return Verification(seed, outcomes, kept)
+    full = cycles >= DEFAULT_CYCLES and replay is None and vectors is None
+    return Verification(seed, outcomes, kept, full)
 
 
 def _check(cycles: int, seed: int, top: str) -> None:
@@ -155,10 +167,13 @@ def jobs_of_cycles(folder: Path, sources: list[str], top: str, cycles: int, seed
     """Return the jobs that deal `cycles` out over all configurations."""
     total = sum(SHARES.values())
     share = {label: ceil_div(cycles * part, total) for label, part in SHARES.items()}
-    return [
-        _job(folder, sources, top, configuration, seed, share[configuration.label])
-        for configuration in CONFIGURATIONS
-    ]  # fmt: skip
+    jobs = []
+    for configuration in CONFIGURATIONS:
+        named = len(recipes(configuration.profile))
+        least = named + RANDOM_SCENARIOS if cycles >= DEFAULT_CYCLES else 0
+        amount = share[configuration.label]
+        jobs.append(_job(folder, sources, top, configuration, seed, amount, least=least))
+    return jobs
 
 
 def _job(
@@ -171,17 +186,19 @@ def _job(
     only: int = -1,
     vectors: str = "",
     waves: bool = False,
+    least: int = 0,
 ) -> Job:
     own = folder / (configuration.label + ("-waves" if waves else ""))
     own.mkdir()
-    return Job(str(own), sources, top, configuration, seed, cycles, only, waves, vectors)
+    return Job(str(own), sources, top, configuration, seed, cycles, only, waves, vectors, least)
 
 
 def run_job(job: Job) -> Outcome:
     """Run one simulation in a process of its own; end it if it hangs."""
     job.save()
     log = Path(job.folder) / "log.txt"
-    limit = START_SECONDS + job.cycles // SLOWEST_CYCLES_PER_SECOND
+    cycles = max(job.cycles, job.least * SCENARIO_CYCLES)
+    limit = START_SECONDS + cycles // SLOWEST_CYCLES_PER_SECOND
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "azsim.rtl_check.simulate", str(job.path)],
@@ -232,22 +249,43 @@ def _first_error(log: Path) -> str:
 
 
 def keep_failure(outcome: Outcome, output: Path) -> Path:
-    """Run a failing scenario again for its waveform; keep that, its cases and the log."""
-    mismatch = outcome.result.mismatch
-    assert mismatch is not None
-    job = outcome.job
-    folder = output / re.sub(r"[:.]", "_", mismatch.label)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mismatch.txt").write_text(f"{mismatch}\n", encoding="utf-8")
-    if job.vectors:
-        return folder
-    configuration, seed, number = parse_label(mismatch.label)
-    scenario = make_scenario(configuration, seed, number)
-    write_vectors(folder, scenario.cases, configuration.profile)
-    parent, cycles = Path(job.folder).parent, ONE_SCENARIO_CYCLES
-    again = _job(parent, job.sources, job.top, configuration, seed, cycles, number, waves=True)
+    """Keep what a failing simulation leaves: its complaint, cases, waveform and log.
+
+    The scenario is run again alone for its waveform. A simulation without a result leaves a log.
+    """
+    job, mismatch = outcome.job, outcome.result.mismatch
+    name = mismatch.label if mismatch is not None else job.configuration.label
+    folder = output / re.sub(r"[:.]", "_", name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mismatch.txt").write_text(f"{outcome.complaint}\n", encoding="utf-8")
+        log = Path(job.folder)
+        if mismatch is not None:
+            scenario = next(s for s in job.scenarios_named(mismatch.label))
+            write_vectors(folder, scenario.cases, job.configuration.profile)
+            log = _waveform(job, scenario.label, folder)
+        shutil.copyfile(log / "log.txt", folder / "log.txt")
+    except OSError as error:
+        raise ConfigError(f"{folder}: must be a folder to write to: {error.strerror}") from error
+    return folder
+
+
+def _waveform(job: Job, label: str, folder: Path) -> Path:
+    """Run the scenario `label` of a job again, put its waveform into `folder`; return the job's
+    own folder."""
+    number = int(label.rpartition(".")[2])
+    again = _job(
+        Path(job.folder).parent,
+        job.sources,
+        job.top,
+        job.configuration,
+        job.seed,
+        1,
+        number,
+        job.vectors,
+        waves=True,
+    )
     run_job(again)
     for wave in Path(again.folder).rglob("*.fst"):
         shutil.copyfile(wave, folder / "waves.fst")
-    shutil.copyfile(Path(again.folder) / "log.txt", folder / "log.txt")
-    return folder
+    return Path(again.folder)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from azsim.errors import ConfigError
+from azsim.rtl_check import deep_recipes as deep
 from azsim.rtl_check.cases import Case, CaseMaker
 from azsim.rtl_check.forge import Mode, draw_table
 from azsim_kernels.tile_format import MASK_CODED, MASK_DENSE, MASK_RAW, PROFILE_ANS, PROFILE_BITMAP
@@ -42,7 +43,8 @@ class Pattern:
 
     valid, ready  chance of a word offered, of the output taken
     run_cycles    a decision holds for up to so many cycles
-    resets        chance per cycle of a reset in per mille
+    resets        chance per cycle of a reset in per mille; in a state of the decoder in which the
+                  scenario has had none yet, 12 times as much
     """
 
     name: str
@@ -318,6 +320,13 @@ COMMON: tuple[Recipe, ...] = (
     ("resets", small_tiles, RESETTING),
     ("more resets", small_tiles, RESETTING),
     ("slow port", back_to_back, _SLOW_PORT),
+    ("two errors", deep.two_errors, _ALWAYS),
+    ("two errors in a header", deep.two_header_errors, _ALWAYS),
+    ("each bit of LEN", deep.large_lengths, _ALWAYS),
+    ("each bit of the groups", deep.group_numbers, _ALWAYS),
+    ("each bit of the number", deep.tile_numbers, _ALWAYS),
+    ("sizes of dense tiles", deep.dense_sizes, _ALWAYS),
+    ("large tiles", deep.large_tiles, _ALWAYS),
 )
 BITMAP: tuple[Recipe, ...] = (("unsupported modes", unsupported, _BOTH),)
 ANS: tuple[Recipe, ...] = (
@@ -331,6 +340,10 @@ ANS: tuple[Recipe, ...] = (
     ("stale table", stale_tables, _BOTH),
     ("bad states", bad_states, _BOTH),
     ("swapped kinds", swapped_kinds, _GAPS),
+    ("two errors of coded tiles", deep.two_coded_errors, _ALWAYS),
+    ("resets with tables", deep.table_resets, RESETTING),
+    ("rules of records", deep.rules_of_records, _ALWAYS),
+    ("many sections", deep.many_sections, _ALWAYS),
 )
 
 
