@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from azsim.compiler import CompressionPlan, compile_graph
     from azsim.config import ChipConfig, load_chip
     from azsim.counters import Counters
+    from azsim.energy import EnergyBreakdown, price
     from azsim.engine import simulate
     from azsim.errors import (
         AzsimError,
@@ -38,6 +39,7 @@ _HOMES = {
     "CompressionPlan": "azsim.compiler",
     "ConfigError": "azsim.errors",
     "Counters": "azsim.counters",
+    "EnergyBreakdown": "azsim.energy",
     "Graph": "azsim.graph",
     "ModelError": "azsim.errors",
     "Program": "azsim.program",
@@ -46,6 +48,7 @@ _HOMES = {
     "StreamError": "azsim.errors",
     "compile_graph": "azsim.compiler",
     "load_chip": "azsim.config",
+    "price": "azsim.energy",
     "read_onnx": "azsim.frontend",
     "run": "azsim.api",
     "simulate": "azsim.engine",
@@ -58,6 +61,7 @@ __all__ = [
     "CompressionPlan",
     "ConfigError",
     "Counters",
+    "EnergyBreakdown",
     "Graph",
     "ModelError",
     "Program",
@@ -66,6 +70,7 @@ __all__ = [
     "StreamError",
     "compile_graph",
     "load_chip",
+    "price",
     "read_onnx",
     "run",
     "simulate",

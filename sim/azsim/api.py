@@ -17,6 +17,7 @@ from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower
 from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
 from azsim.counters import Counters, WeightPath
+from azsim.energy import load_rates
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
@@ -106,6 +107,7 @@ def run(
     if verify and timing_only:
         raise ConfigError("--verify: needs outputs, which --timing-only does not compute")
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
+    load_rates(chip_config)  # a bad energy table is told now, not after the simulation
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
     with Warming() as warming:  # a first run compiles kernels beside its own work

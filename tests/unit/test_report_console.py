@@ -42,6 +42,10 @@ def test_the_whole_screen() -> None:
         "MAC utilization  0.1 %  decoder utilization  22.0 % of 2 units",
         "integer reference  bit-exact 3/3",
         "SQNR  y 31.2 dB",
+        "energy per frame  908 nJ (793 to 1.14e+03), 96.4 % of it dram; 16 nm, 0.8 V, no silicon"
+        " figure",
+        "energy per second  227 mJ (198 to 284) of audio, power_down between",
+        "mobile CPU  0.02 x as much, at 15 to 40 pJ per product (assumed)",
         "weight store  33 B of the stream, read once: 3 cycles not counted",
         "",
         "engine  busy  starved  blocked  waiting  idle  (of all cycles)",
@@ -57,7 +61,7 @@ def test_the_whole_screen() -> None:
         "enc/x  Linear  1,333  80.0 %  160  96 B  decoder",
         "enc/cell  LstmCell  200  12.0 %  vector",
         "input and output  DMA  133  8.0 %  memory",
-        "simulated in 0.50 s, 6.0 frames per second",
+        "simulated in 0.50 s, 6.0 frames per second, 2.4e-05 s of audio per second",
     ]
 
 

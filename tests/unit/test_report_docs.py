@@ -16,6 +16,7 @@ from report_cases import make_record
 from azsim.report.access import write_access_report, write_bandwidth_report
 from azsim.report.compare import TIME_AND_BYTES
 from azsim.report.csv import write_compute_report
+from azsim.report.energy import write_energy_report
 from azsim.report.files import RUN_FILES
 from azsim.report.record import RunRecord, Verification
 from azsim.report.sparse import write_sparse_report
@@ -40,8 +41,11 @@ def keys(value: Any, named: bool = True) -> Iterator[str]:
                 yield key
             if key == "configuration":  # has a page of its own
                 continue
-            names_below = key in ("stalls", "sqnr_db", "seeds", "plan", "what_if")
-            yield from keys(inner, named=not names_below)
+            names_below = key in (
+                "stalls", "sqnr_db", "seeds", "plan", "what_if", "components", "components_pj", "sources"
+            )  # fmt: skip
+            for each in inner.values() if key == "sources" else [inner]:
+                yield from keys(each, named=not names_below or key == "sources")
 
 
 def test_every_key_of_the_summary_is_explained(page: str) -> None:
@@ -66,6 +70,7 @@ def test_every_key_that_is_explained_is_in_the_summary(page: str) -> None:
         write_bandwidth_report,
         write_sparse_report,
         write_weight_path_report,
+        write_energy_report,
     ],
 )
 def test_every_column_is_explained(

@@ -19,8 +19,9 @@ from azsim.report.record import RunRecord
 pytestmark = pytest.mark.small
 FILES = [
     "BANDWIDTH_REPORT.csv", "COMPUTE_REPORT.csv", "DETAILED_ACCESS_REPORT.csv",
-    "SPARSE_REPORT.csv", "WEIGHT_PATH_REPORT.csv", "lanes.png", "layers.png", "outputs.npz",
-    "summary.json", "timeline.png", "weight_path.png",
+    "ENERGY_REPORT.csv", "ERT.yaml", "SPARSE_REPORT.csv", "WEIGHT_PATH_REPORT.csv",
+    "action_counts.yaml", "energy.png", "lanes.png", "layers.png", "outputs.npz", "summary.json",
+    "timeline.png", "weight_path.png",
 ]  # fmt: skip
 Refuse = Callable[..., None]
 

@@ -10,6 +10,7 @@ from azsim.cli import (
     chip_commands,
     codec_commands,
     compare_commands,
+    energy_commands,
     model_commands,
     rtl_commands,
     run_commands,
@@ -58,6 +59,7 @@ run_commands.register(app)
 compare_commands.register(app)
 model_commands.register(app)
 chip_commands.register(app)
+energy_commands.register(app)
 codec_commands.register(app)
 rtl_commands.register(app)
 validate_commands.register(app)

@@ -165,14 +165,16 @@ def _text(detail: Any, path: Path_) -> str:
         return f"unknown key{_nearest(path)}"
     if kind == "chip_rule":
         return str(detail["msg"])
-    return f"{_must(kind, ctx, detail['msg'])}, not {shown_value(value)}"
+    return f"{must_be(kind, ctx, detail['msg'])}, not {shown_value(value)}"
 
 
-def _must(kind: str, ctx: dict[str, Any], message: str) -> str:
+def must_be(kind: str, ctx: dict[str, Any], message: str) -> str:
+    """Return what a value must be, from pydantic's kind of error, its context and its message."""
     if kind in _TYPE_NAMES:
         return f"must be {_TYPE_NAMES[kind]}"
     fixed = {
         "greater_than_equal": "must be at least {ge}",
+        "greater_than": "must be above {gt}",
         "less_than_equal": "must be at most {le}",
         "finite_number": "must be a finite number",
         "string_too_short": "must have at least {min_length} characters",

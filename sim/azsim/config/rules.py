@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the schema calls the rules, so a real import would be a circle
-    from azsim.config.schema import ChipConfig, Dma
+    from azsim.config.schema import ChipConfig, Dma, LeakageRange
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,26 @@ def abuf_divides_into_banks(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
+def _in_its_range(key: str, leakage: LeakageRange) -> BrokenRule | None:
+    if leakage.low <= leakage.nominal <= leakage.high:
+        return None
+    return BrokenRule(
+        (f"{key}.nominal", f"{key}.low", f"{key}.high"),
+        f"must be from low ({leakage.low}) to high ({leakage.high}), not {leakage.nominal}",
+    )
+
+
+def sram_leakage_in_its_range(chip: ChipConfig) -> BrokenRule | None:
+    """`energy.sram_leakage_uw_per_kb.nominal` must be from its `low` to its `high`."""
+    return _in_its_range("energy.sram_leakage_uw_per_kb", chip.energy.sram_leakage_uw_per_kb)
+
+
+def logic_leakage_in_its_range(chip: ChipConfig) -> BrokenRule | None:
+    """`energy.logic_leakage_uw_per_kgate.nominal` must be from its `low` to its `high`."""
+    key = "energy.logic_leakage_uw_per_kgate"
+    return _in_its_range(key, chip.energy.logic_leakage_uw_per_kgate)
+
+
 RULES: tuple[Rule, ...] = (
     dma_w_burst_covers_access,
     dma_a_burst_covers_access,
@@ -102,6 +122,8 @@ RULES: tuple[Rule, ...] = (
     slot_for_every_unit,
     slot_divides_into_lanes,
     abuf_divides_into_banks,
+    sram_leakage_in_its_range,
+    logic_leakage_in_its_range,
 )
 
 

@@ -294,6 +294,58 @@ class Area(Block):
     kgates_sequencer: KGates = Field(description="Sequencer with its queues and semaphores.")
 
 
+Microwatts = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+TableName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_printable_line)]
+
+
+class LeakageRange(Block):
+    """A leakage nobody has published: what we assume, and how far off it may be."""
+
+    low: Microwatts = Field(description="Lowest plausible value in microwatts.")
+    nominal: Microwatts = Field(description="Value used, in microwatts.")
+    high: Microwatts = Field(description="Highest plausible value in microwatts.")
+
+
+class Energy(Block):
+    """How joules are counted (docs/energy_model.md); no key here changes a cycle."""
+
+    table: TableName = Field(
+        description="Energy table of logic and SRAM: a file of hw_configs/energy by its name, or "
+        "the path of a file."
+    )
+    dram_table: TableName = Field(description="Energy table of the DRAM, named likewise.")
+    node_nm: int = Field(
+        ge=1,
+        le=1000,
+        description="Technology node in nm that the table's rows are scaled to; the table must "
+        "have it.",
+    )
+    voltage_mv: int = Field(ge=300, le=2000, description="Supply voltage of the core in mV.")
+    dram_channels: int = Field(
+        ge=1,
+        le=64,
+        description="Channels of the DRAM table's width that stand for the memory `simple`: "
+        "standby and refresh are paid for each.",
+    )
+    command_bytes: int = Field(
+        ge=1,
+        le=1024,
+        description="Bytes of one command fetched from host memory; they cost energy, no time.",
+    )
+    idle_policy: Literal["active", "power_down", "self_refresh"] = Field(
+        description="State of the DRAM between frames."
+    )
+    idle_leakage_percent: int = Field(
+        ge=0,
+        le=100,
+        description="Share of the leakage that stays between frames; 100: nothing is switched off.",
+    )
+    sram_leakage_uw_per_kb: LeakageRange = Field(description="Leakage of 1 KB of SRAM.")
+    logic_leakage_uw_per_kgate: LeakageRange = Field(
+        description="Leakage of a thousand gate equivalents."
+    )
+
+
 class ChipConfig(Block):
     """A whole chip. Built by `azsim.config.load_chip`; equal chips have equal hashes."""
 
@@ -322,6 +374,7 @@ class ChipConfig(Block):
     vector: VectorUnit
     abuf: ActivationBuffer
     area: Area
+    energy: Energy
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> ChipConfig:

@@ -56,7 +56,8 @@ class LayerCounters:
     `memory_cycles` (bytes moved over the memory bus at its full rate), `decode_cycles` (the decoder
     law with words always there, summed over units), `mac_cycles`, `vector_cycles` (commands'
     durations). `dram_bytes`: moved over the bus by the layer's DMA commands. `traffic`: bytes
-    through each memory.
+    through each memory. `products`: carried out by the MAC array. `vector_beats`: by operation
+    class.
     """
 
     name: str
@@ -69,6 +70,8 @@ class LayerCounters:
     stream_bytes: int
     commands: int
     traffic: Traffic = field(default_factory=Traffic)
+    products: int = 0
+    vector_beats: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

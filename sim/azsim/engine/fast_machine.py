@@ -46,6 +46,7 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Integers = Sequence[int] | npt.NDArray[np.integer]
 
+_TOGETHER = isa.PRODUCT_ARGS.index("activation_columns")
 KEEP_BYTES = 2 << 30  # most decoded weights kept between steps (bytes); others are decoded anew
 DEFAULT_MAX_CYCLES = 1 << 40
 
@@ -176,6 +177,21 @@ class FastMachine:
     def visited_cycles(self) -> int:
         """Cycles the engine has looked at, over all steps."""
         return int(self._core["visited"][0])
+
+    @property
+    def command_products(self) -> Ints:
+        """Products done by each command in the last step, int64 (commands,); 0 for others than
+        PRODUCT."""
+        commands = self._plan.commands
+        products = commands["opcode"] == isa.PRODUCT
+        done = commands["mac_done"] * commands["arg"][:, _TOGETHER]
+        return np.where(products, done, 0)
+
+    @property
+    def command_beats(self) -> Ints:
+        """Beats of each VECTOR command, int64 (commands,); 0 for other commands."""
+        commands = self._plan.commands
+        return np.where(commands["opcode"] > isa.PRODUCT, commands["beats"], 0)
 
     def _choose_mode(self, layout: TileLayout, timing_only: bool) -> Mode:
         looks_at_results = self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH)

@@ -123,6 +123,16 @@ class Machine:
         """Cycles the engine has looked at, over all steps."""
         return self._fast.visited_cycles
 
+    @property
+    def command_products(self) -> npt.NDArray[np.int64]:
+        """Products done by each command in the last step, int64 (commands,)."""
+        return self._fast.command_products
+
+    @property
+    def command_beats(self) -> npt.NDArray[np.int64]:
+        """Beats of each VECTOR command, int64 (commands,)."""
+        return self._fast.command_beats
+
     def _put_inputs(self, inputs: Mapping[str, Array]) -> None:
         names = [port.name for port in self._program.inputs]
         if sorted(inputs) != sorted(names):

@@ -58,14 +58,14 @@ def simulate(
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for number, inputs in enumerate(steps):
         result, counted = machine.step(inputs)
-        tally.add(counted)
+        tally.add(counted, machine.command_products)
         if not timing_only:
             for name, array in result.items():
                 outputs[name].append(array)
         if progress is not None:
             progress(number + 1)
     stacked = {} if timing_only else {n: np.stack(arrays) for n, arrays in outputs.items()}
-    counters = tally.counters()
+    counters = tally.counters(machine.command_beats)
     seconds = time.perf_counter() - began
     path = machine.weight_path(steps[0], counters.trace.free) if explain and len(steps) else None
     return SimulationResult(counters, stacked, path, seconds)
@@ -84,10 +84,11 @@ class _Tally:
         self._layers = program.commands["layer"].astype(np.int64) % rows
         self._spans = np.zeros(rows, np.int64)
         self._work = {engine: np.zeros(rows, np.int64) for engine in (isa.MAC, isa.VECTOR)}
+        self._products = np.zeros(rows, np.int64)
         self._last: tuple[Any, ...] = ()
 
-    def add(self, result: isa.StepResult) -> None:
-        """Take one step."""
+    def add(self, result: isa.StepResult, products: npt.NDArray[np.int64]) -> None:
+        """Take one step, and what each command multiplied in it (commands,)."""
         self._cycles.append(result.cycles)
         if self._stalls is None or self._counts is None:
             self._stalls, self._counts = result.stalls.copy(), result.counters.copy()
@@ -98,11 +99,14 @@ class _Tally:
             self._stalls += result.stalls
             self._counts += result.counters
         if self._last and self._last[0] is result.free:  # a step that reused its timing
-            spans, work = self._last[1], self._last[2]
+            spans, work, done = self._last[1:]
         else:
             spans, work = self._spans_of(result), self._work_of(result)
-            self._last = (result.free, spans, work)
+            done = np.zeros(len(self._spans), np.int64)
+            np.add.at(done, self._layers, products)
+            self._last = (result.free, spans, work, done)
         self._spans += spans
+        self._products += done
         for engine, cycles in work.items():
             self._work[engine] += cycles
 
@@ -123,8 +127,8 @@ class _Tally:
             work[engine] = cycles
         return work
 
-    def counters(self) -> Counters:
-        """Return the sums."""
+    def counters(self, beats: npt.NDArray[np.int64]) -> Counters:
+        """Return the sums; `beats` of each VECTOR command (commands,)."""
         units = self._chip.decoder.units
         engines = isa.engine_names(units)
         stalls = self._stalls if self._stalls is not None else np.zeros((len(engines), 5), np.int64)
@@ -139,12 +143,12 @@ class _Tally:
                 for engine, row in zip(engines, stalls, strict=True)
             },
             {name: int(count) for name, count in zip(names, counts, strict=True)},
-            self._layer_counters(),
+            self._layer_counters(beats),
             self._trace or CommandTrace(empty, empty, empty),
         )
 
-    def _layer_counters(self) -> tuple[LayerCounters, ...]:
-        static = _StaticWork(self._program, self._chip, self._layers, len(self._spans))
+    def _layer_counters(self, beats: npt.NDArray[np.int64]) -> tuple[LayerCounters, ...]:
+        static = _StaticWork(self._program, self._chip, self._layers, len(self._spans), beats)
         steps = len(self._cycles)
         rows = []
         for number, layer in enumerate(self._program.layers):
@@ -161,6 +165,8 @@ class _Tally:
                     int(static.stream_bytes[number]) * steps,
                     int(static.commands[number]) * steps,
                     traffic,
+                    int(self._products[number]),
+                    static.vector_beats(number, steps),
                 )
             )
         return tuple(rows)
@@ -175,7 +181,12 @@ class _StaticWork:
     """What each layer asks for in one step, from the commands alone."""
 
     def __init__(
-        self, program: Program, chip: ChipConfig, layers: npt.NDArray[np.int64], rows: int
+        self,
+        program: Program,
+        chip: ChipConfig,
+        layers: npt.NDArray[np.int64],
+        rows: int,
+        beats: npt.NDArray[np.int64],
     ) -> None:
         commands = program.commands
         fetch = commands["opcode"] == isa.FETCH
@@ -187,6 +198,15 @@ class _StaticWork:
         self._bytes = {name: np.zeros(rows, np.int64) for name in TRAFFIC_NAMES}
         for name, numbers, moved in command_traffic(program, chip):
             np.add.at(self._bytes[name], layers[numbers], moved)
+        self._beats = np.zeros((rows, len(isa.VECTOR_CLASSES)), np.int64)
+        for opcode, kind in isa.OPCODE_VECTOR_CLASS.items():
+            mine = commands["opcode"] == opcode
+            np.add.at(self._beats[:, kind], layers[mine], beats[mine])
+
+    def vector_beats(self, layer: int, steps: int) -> dict[str, int]:
+        """Beats of a layer's VECTOR commands in `steps` steps, by class."""
+        counts = self._beats[layer] * steps
+        return {name: int(n) for name, n in zip(isa.VECTOR_CLASSES, counts, strict=True) if n}
 
     def traffic(self, layer: int, steps: int) -> Traffic:
         """Bytes that a layer moves in `steps` steps."""

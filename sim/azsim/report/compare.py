@@ -30,7 +30,9 @@ TIME_AND_BYTES = (  # shown last and always, also where both are equal
     *(f"{name}_per_frame" for name in TOTALS), "dram_bandwidth_gb_per_s",
     "cycles", "cycles_per_frame", "ms_per_frame", "real_time_factor",
     "frame_latency_ms.p50", "frame_latency_ms.p99", "frame_latency_ms.max", "deadline_misses",
+    "energy.per_frame_pj.nominal", "energy.per_second_of_audio_pj.nominal",
 )  # fmt: skip
+ENERGY_DETAILS = ("energy.layers", "energy.actions", "energy.sources")
 LAYER_IDENTITY = ("name", "operator", "rows", "columns")
 
 
@@ -133,11 +135,13 @@ def compare(a: Summary, b: Summary) -> Comparison:
 
 
 def flat(summary: Summary) -> dict[str, Value]:
-    """Return every figure of a summary but those of its layers, named with dots."""
+    """Return every figure of a summary but those of its layers and single actions, with dots."""
     figures: dict[str, Value] = {}
     waiting = [(key, value) for key, value in summary.items() if key != "layers"][::-1]
     while waiting:
         name, value = waiting.pop()
+        if name in ENERGY_DETAILS:
+            continue
         if isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, dict):

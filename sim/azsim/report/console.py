@@ -105,9 +105,40 @@ def _memory_figures(s: Summary) -> Iterator[Figure]:
 def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
     """Figures that take a line of their own."""
     yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"], width), ""
+    if s["requantized"]:
+        yield "requantized", one_line(s["requantized"]), ""
+    yield from _energy_figures(s["energy"])
     if s["weight_store_bytes"]:
         size, cycles = _size(s["weight_store_bytes"]), s["weight_store_fill_cycles"]
         yield "weight store", f"{size} of the stream, read once: {cycles:,} cycles not counted", ""
+
+
+def _energy_figures(energy: dict[str, Any]) -> Iterator[Figure]:
+    frame, second, cpu = (
+        energy["per_frame_pj"], energy["per_second_of_audio_pj"], energy["mobile_cpu"]
+    )  # fmt: skip
+    if frame is None or second is None:
+        return
+    components = {name: amount["nominal"] for name, amount in energy["components"].items()}
+    name = max(components, key=lambda component: components[component])
+    share = _percent(_share(components[name], energy["total_pj"]["nominal"]))
+    yield "energy per frame", f"{_joules(frame)}, {share} of it {name}; {_assumed(energy)}", ""
+    yield "energy per second", f"{_joules(second)} of audio, {energy['idle_policy']} between", ""
+    times = _number(cpu["ratio"], 2)
+    low, high = (f"{cpu['pj_each'][name]:g}" for name in ("low", "high"))
+    yield "mobile CPU", f"{times} x as much, at {low} to {high} pJ per product (assumed)", ""
+
+
+def _assumed(energy: dict[str, Any]) -> str:
+    return f"{energy['node_nm']} nm, {energy['voltage_mv'] / 1000:g} V, no silicon figure"
+
+
+def _joules(pj: dict[str, float]) -> str:
+    """Nominal and range in the unit that suits the nominal value."""
+    units = (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3), ("pJ", 1.0))
+    unit, scale = next(((u, s) for u, s in units if pj["nominal"] >= s), units[-1])
+    nominal, low, high = (f"{pj[name] / scale:.3g}" for name in ("nominal", "low", "high"))
+    return f"{nominal} {unit} ({low} to {high})"
 
 
 def _label_columns(width: int) -> int:
@@ -222,7 +253,13 @@ def _foot(record: RunRecord, s: Summary) -> Iterator[Text]:
         yield Text(f"first difference from the integer reference: {difference}", style=BAD)
     if record.wall_seconds > 0:
         rate = record.frames / record.wall_seconds
-        yield Text(f"simulated in {record.wall_seconds:.2f} s, {rate:,.1f} frames per second", DIM)
+        audio_s = record.frames * record.frame_ms / 1000
+        speed = _milliseconds(audio_s / record.wall_seconds)
+        yield Text(
+            f"simulated in {record.wall_seconds:.2f} s, {rate:,.1f} frames per second, "
+            f"{speed} s of audio per second",
+            DIM,
+        )
 
 
 def _short(name: str, characters: int) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from azsim.errors import ConfigError
 from azsim.report.access import write_access_report, write_bandwidth_report
 from azsim.report.csv import write_compute_report
+from azsim.report.energy import write_action_counts, write_energy_report, write_reference_table
+from azsim.report.energy_figure import save_energy
 from azsim.report.layers_figure import save_layers
 from azsim.report.outputs import save_outputs
 from azsim.report.read import SUMMARY, is_run
@@ -29,9 +31,12 @@ COMPUTE_REPORT, BANDWIDTH_REPORT = "COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv"
 ACCESS_REPORT, SPARSE_REPORT = "DETAILED_ACCESS_REPORT.csv", "SPARSE_REPORT.csv"
 WEIGHT_PATH_REPORT = "WEIGHT_PATH_REPORT.csv"
 WEIGHT_PATH, LANES = "weight_path.png", "lanes.png"
+ENERGY_REPORT, ENERGY = "ENERGY_REPORT.csv", "energy.png"
+ACTION_COUNTS, REFERENCE_TABLE = "action_counts.yaml", "ERT.yaml"
 RUN_FILES = (
     SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, WEIGHT_PATH_REPORT,
-    OUTPUTS, TIMELINE, LAYERS, WEIGHT_PATH, LANES,
+    OUTPUTS, TIMELINE, LAYERS, WEIGHT_PATH, LANES, ENERGY_REPORT, ENERGY, ACTION_COUNTS,
+    REFERENCE_TABLE,
 )  # fmt: skip
 
 
@@ -70,6 +75,10 @@ def _write_files(record: RunRecord, folder: Path) -> None:
         write_weight_path_report(record, folder / WEIGHT_PATH_REPORT)
         save_weight_path(record, folder / WEIGHT_PATH)
         save_lanes(record, folder / LANES)
+    write_energy_report(record, folder / ENERGY_REPORT)
+    save_energy(record, folder / ENERGY)
+    write_action_counts(record, folder / ACTION_COUNTS)
+    write_reference_table(record, folder / REFERENCE_TABLE)
 
 
 def check_out(out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from azsim.config import ChipConfig
 from azsim.counters import Counters, WeightPath
+from azsim.energy import EnergyBreakdown, price
 from azsim.program import Program
 
 
@@ -18,8 +20,9 @@ from azsim.program import Program
 class Verification:
     """Outcome of running the integer reference beside.
 
-    `exact` of `steps` steps had all outputs and states equal. `first_difference`: which step and
-    tensor differed first, empty if none.
+    `exact` of `steps` steps had all outputs equal. `first_difference`: which step and output
+    differed first, empty if none. States are not compared by themselves: a wrong one shows in the
+    outputs of the steps after it.
     """
 
     steps: int
@@ -70,6 +73,21 @@ class RunRecord:
     def deadline_ms(self) -> float:
         """Largest latency of a pass that keeps up: done before the next pass is complete."""
         return (2 * self.frames_per_pass - 1) * self.frame_ms
+
+    @cached_property
+    def energy(self) -> EnergyBreakdown:
+        """Energy of the run; computed when asked for.
+
+        Raises:
+            ConfigError: an energy table of the chip cannot be taken.
+        """
+        return price(
+            self.counters,
+            self.chip,
+            frame_ms=self.frame_ms,
+            frames=self.frames,
+            resident_bytes=sum(layer.resident_bytes for layer in self.program.layers),
+        )
 
     def latencies_ms(self) -> npt.NDArray[np.float64]:
         """Latency of each pass: completion minus arrival of its oldest frame.

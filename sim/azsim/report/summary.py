@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from azsim._atomic import replaced_file
+from azsim.report.energy import energy_summary
 from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_traffic, run_work
 from azsim.report.record import RunRecord
 from azsim.report.weight_path import weight_path_summary
@@ -39,6 +40,7 @@ def build_summary(record: RunRecord) -> Summary:
         "stalls": {engine: dict(classes) for engine, classes in record.counters.stalls.items()},
         "sqnr_db": {name: rounded(value, 6) for name, value in sorted(record.sqnr_db.items())},
         "verified": _verified(record),
+        "energy": energy_summary(record),
         "layers": [_layer(row) for row in rows],
         "weight_path": weight_path_summary(record),
     }
@@ -67,6 +69,7 @@ def _setting(record: RunRecord) -> Summary:
         "bits": record.bits,
         "sparsity": record.sparsity,
         "plan": json.loads(record.plan) if record.plan else None,
+        "requantized": record.program.metadata.get("azsim.requantized"),
         "timing_only": record.timing_only,
         "seeds": dict(sorted(record.seeds.items())),
     }
