@@ -42,7 +42,8 @@ def keys(value: Any, named: bool = True) -> Iterator[str]:
             if key == "configuration":  # has a page of its own
                 continue
             names_below = key in (
-                "stalls", "sqnr_db", "seeds", "plan", "what_if", "components", "components_pj", "sources"
+                "stalls", "sqnr_db", "seeds", "plan", "what_if", "components", "components_pj",
+                "sources",
             )  # fmt: skip
             for each in inner.values() if key == "sources" else [inner]:
                 yield from keys(each, named=not names_below or key == "sources")

@@ -29,7 +29,7 @@ Refuse = Callable[..., None]
 @pytest.fixture(autouse=True)
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures have tests of their own."""
-    for name in ("save_timeline", "save_layers", "save_weight_path", "save_lanes"):
+    for name in ("save_timeline", "save_layers", "save_weight_path", "save_lanes", "save_energy"):
         monkeypatch.setattr(files, name, lambda record, path: path.write_text("figure"))
 
 
