@@ -17,8 +17,12 @@ SIGMOID = tables.sigmoid_table().astype(np.int64)
 TANH = tables.tanh_table().astype(np.int64)
 EXP2 = tables.exp2_table().astype(np.int64)
 RECIPROCAL = tables.reciprocal_table().astype(np.int64)
+RSQRT = tables.rsqrt_table().astype(np.int64)
+LOG2 = tables.log2_table().astype(np.int64)
 
 LOG2_E_Q15 = 47274  # log2(e) in Q2.15
+LN_2_Q15 = 22713  # ln(2) in Q0.15
+THREE_Q28 = 3 << 28
 
 
 @kernel
@@ -92,3 +96,29 @@ def reciprocal(total: int) -> tuple[int, int]:
     a = total << (31 - n)  # in [1/2, 1) as Q.31
     r = int(RECIPROCAL[(a >> 22) & 255])  # Q2.14
     return (r * (((1 << 46) - a * r) >> 15)) >> 14, n
+
+
+@kernel
+def rsqrt(v: int) -> tuple[int, int]:
+    """Return (r, h) with 1 / sqrt(v) about r / 2**(24 + h); 0 < v < 2**63."""
+    bits = 0
+    while (v >> bits) != 0:
+        bits += 1
+    h = (bits + 1) >> 1
+    a = v << (32 - 2 * h) if h <= 16 else v >> (2 * h - 32)  # in [1/4, 1) as Q.32
+    r = int(RSQRT[(a >> 24) - 64])  # Q2.14
+    r = (r * (THREE_Q28 - ((a * (r * r)) >> 32))) >> 19  # Q2.24
+    return (r * (THREE_Q28 - ((a * ((r * r) >> 20)) >> 32))) >> 29, h
+
+
+@kernel
+def ln(total: int) -> int:
+    """Natural logarithm of total / 2**15 in Q5.10, 2**14 < total < 2**31."""
+    n = 0
+    while (total >> n) != 0:
+        n += 1
+    a = total << (31 - n)
+    i = (a >> 23) & 127
+    g = (a >> 13) & 1023
+    w = int(LOG2[i] * (1024 - g) + LOG2[i + 1] * g + 512) >> 10
+    return ((((n - 16) << 14) + w) * LN_2_Q15 + (1 << 18)) >> 19

@@ -12,6 +12,8 @@ from azsim_kernels._jit import kernel
 from azsim_kernels.isa import FLAG_RELU, INT8, INT16, INT32
 
 Bytes = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.int8]
+Accumulators = npt.NDArray[np.int32]
 Operands = npt.NDArray[np.int64]
 
 NO_FLOOR = -(1 << 62)  # below every result: no ReLU

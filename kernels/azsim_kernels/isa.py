@@ -46,12 +46,16 @@ PACK = 24  # a matrix of ABUF to a WBUF slot
 GRU_CELL = 25
 OPCODE_NAMES = (
     "FETCH", "LOAD", "STORE", "GATHER", "TILE", "TABLE", "RAW", "PRODUCT",
-    "RESCALE", "COPY", "REQUANT", "ADD", "MUL", "LUT", "LSTM_CELL", "SOFTMAX",
+    "RESCALE", "COPY", "REQUANT", "ADD", "MUL", "LUT", "LSTM_CELL", "SOFTMAX", "LUT8", "EXTREME",
+    "SELECT", "REDUCE", "ARGREDUCE", "NORM", "LOG_SOFTMAX", "DEPTHWISE", "PACK", "GRU_CELL",
 )  # fmt: skip
-OPCODE_ENGINE = (0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4)
+OPCODE_ENGINE = (0, 1, 1, 1, 2, 2, 2, 3, *(4,) * 18)
 
 # Vector operation classes of the chip file, in the order of `MachineParams.vector_latency`.
-VECTOR_CLASSES = ("copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax")
+VECTOR_CLASSES = (
+    "copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax", "lut8", "extreme", "select",
+    "reduce", "argreduce", "norm", "log_softmax", "depthwise", "pack", "gru_cell",
+)  # fmt: skip
 OPCODE_VECTOR_CLASS = {
     RESCALE: 1,
     COPY: 0,
@@ -61,6 +65,16 @@ OPCODE_VECTOR_CLASS = {
     LUT: 4,
     LSTM_CELL: 5,
     SOFTMAX: 6,
+    LUT8: 7,
+    EXTREME: 8,
+    SELECT: 9,
+    REDUCE: 10,
+    ARGREDUCE: 11,
+    NORM: 12,
+    LOG_SOFTMAX: 13,
+    DEPTHWISE: 14,
+    PACK: 15,
+    GRU_CELL: 16,
 }
 
 # Semaphore kinds (attribution of waiting) and stall classes.
@@ -93,6 +107,7 @@ ARG_LARGEST, ARG_SMALLEST = range(2)
 NORM_LAYER, NORM_RMS = range(2)
 
 MAX_WORK = 1 << 26  # outputs x taps (or passes) of one REDUCE, DEPTHWISE or ARGREDUCE
+MAX_TAPS = 65536  # of one REDUCE or DEPTHWISE: sums of their int8 terms stay inside 32 bits
 MAX_ROW_COLUMNS = 32768  # SOFTMAX, LOG_SOFTMAX, NORM: keeps their sums inside their registers
 
 MAX_WAITS = 4
@@ -184,7 +199,7 @@ LUT_ARGS = (
 )  # fmt: skip
 LSTM_CELL_ARGS = (
     "gates", "c_in", "c_out", "h_out", "hidden", "c_fraction_bits", "h_multiplier", "h_shift",
-    "h_zero_point",
+    "h_zero_point", "couple",
 )  # fmt: skip
 SOFTMAX_ARGS = (
     "src", "rows", "columns", "dst", "in_multiplier", "in_shift", "out_multiplier", "out_shift",
@@ -233,7 +248,8 @@ GRU_CELL_ARGS = (
 OPCODE_ARGS = (
     FETCH_ARGS, LOAD_ARGS, STORE_ARGS, GATHER_ARGS, TILE_ARGS, TABLE_ARGS, RAW_ARGS, PRODUCT_ARGS,
     RESCALE_ARGS, COPY_ARGS, REQUANT_ARGS, ADD_ARGS, MUL_ARGS, LUT_ARGS, LSTM_CELL_ARGS,
-    SOFTMAX_ARGS,
+    SOFTMAX_ARGS, LUT8_ARGS, EXTREME_ARGS, SELECT_ARGS, REDUCE_ARGS, ARGREDUCE_ARGS, NORM_ARGS,
+    LOG_SOFTMAX_ARGS, DEPTHWISE_ARGS, PACK_ARGS, GRU_CELL_ARGS,
 )  # fmt: skip
 
 # How a machine run ended.
@@ -278,8 +294,8 @@ class MachineParams(NamedTuple):
         int, int, int, int, int, int, int, int
     ]  # index = weight bits - 1, filled upwards
     vector_lanes: int
-    vector_latency_cycles: tuple[int, int, int, int, int, int, int]  # by VECTOR_CLASSES
-    vector_interval_cycles: tuple[int, int, int, int, int, int, int]
+    vector_latency_cycles: tuple[int, ...]  # by VECTOR_CLASSES
+    vector_interval_cycles: tuple[int, ...]
     abuf_banks: int
     abuf_bank_bytes: int
     abuf_ports_per_bank: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.execute import Accumulators, execute_vector, mac_accumulate
-from azsim_kernels.isa import DONE, LOAD, PRODUCT, STORE, TABLE
+from azsim_kernels.execute_basic import execute_basic
+from azsim_kernels.execute_mac import mac_accumulate
+from azsim_kernels.execute_operands import Accumulators
+from azsim_kernels.isa import DONE, LOAD, LUT8, PRODUCT, STORE, TABLE
 from azsim_kernels.machine_tiles import fill_slot, slot_place
 from azsim_kernels.machine_types import (
     FIRST_DECODE,
@@ -45,7 +47,8 @@ def apply_effects(
     accumulators: Accumulators,
 ) -> int:
     """Let the commands take effect in `order`; return how many did: all, or those before the
-    first one with a bad operand.
+    first one with a bad operand or of an opcode after SOFTMAX (`machine_more` does those, each
+    with kernels of its own, so that this one stays quick to compile).
 
     slots  SLOT records to fill and read
     rows   row numbers of a GATHER in `order`, of which there may be one
@@ -65,8 +68,10 @@ def apply_effects(
             place, size = slot_place(slots, arg[0], arg[1] * arg[2], slot_weights, storage)
             weights = storage.pool[place : place + size]
             status = mac_accumulate(arg, weights, storage.abuf, accumulators)
+        elif opcode >= LUT8:
+            return i
         elif opcode > PRODUCT:
-            status = execute_vector(opcode, arg, storage.abuf, accumulators)
+            status = execute_basic(opcode, arg, storage.abuf, accumulators)
         if status != DONE:
             return i
     return order.size

@@ -7,6 +7,7 @@ from azsim_kernels.isa import (
     BAD_OPERAND,
     BAD_TILE,
     IDLE,
+    PACK,
     PRODUCT,
     SEMAPHORE_OVERFLOW,
     STORE,
@@ -14,7 +15,7 @@ from azsim_kernels.isa import (
 )
 from azsim_kernels.machine_spans import close_decoding, close_span
 from azsim_kernels.machine_start import fail
-from azsim_kernels.machine_tiles import fill_slot, point_slot
+from azsim_kernels.machine_tiles import PACKED, cover_packed, fill_slot, point_slot
 from azsim_kernels.machine_types import (
     COUNT_BEATS,
     COUNT_CONFLICTS,
@@ -151,6 +152,21 @@ def _fill_slot(
 
 
 @kernel
+def _pack_slot(
+    params: Records, core: Records, planned: Records, slots: Records, storage: Storage
+) -> None:
+    """Let a slot be one that a PACK has filled, if no effect of the command does so."""
+    number = planned["arg"][0]
+    count = planned["arg"][2] * planned["arg"][3]
+    if core["fills"] == 1:
+        cover_packed(slots, number, count, params["slot_weights"], storage)
+    else:
+        slot = slots[number]
+        point_slot(slot, params["dense_pool"], params["slot_weights"], PACKED)
+        slot["covered"] = count
+
+
+@kernel
 def finish_commands(
     params: Records, core: Records, commands: Records, tables: Tables, storage: Storage, times: Ints
 ) -> int:
@@ -169,6 +185,8 @@ def finish_commands(
                 decodes = FIRST_DECODE <= planned["opcode"] <= LAST_DECODE
                 if core["fills"] == 1 and decodes and planned["opcode"] != TABLE:
                     _fill_slot(params, core, planned, tables.slots, storage)
+                elif planned["opcode"] == PACK and core["ask_results"] == 0:
+                    _pack_slot(params, core, planned, tables.slots, storage)
                 status = _free_engine(params, core, planned, command, times)
             if status != RUNNING:
                 return status

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from azsim_kernels._jit import kernel
 from azsim_kernels.isa import TABLE
 from azsim_kernels.lanes import mark_other
-from azsim_kernels.machine_types import Ints, Records, Storage
+from azsim_kernels.machine_types import Ints, Records, Storage, typed
+
+# Version of a slot whose first `covered` weights were packed: they all count as not zero, so that
+# the times of all PRODUCT commands inside them are the same.
+PACKED = typed(-2)
 
 
 @kernel
@@ -124,3 +128,18 @@ def mark_weights(weights: NDArray[np.int8], mask: NDArray[np.uint64], place: int
     """
     if mask.size > 0:
         mark_other(weights.view(np.uint8), 0, mask, place >> 6)
+
+
+@kernel
+def cover_packed(
+    slots: Records, number: int, count: int, slot_weights: int, storage: Storage
+) -> None:
+    """Let the mask of the first `count` weights of a slot be all ones, in the slot's own buffer."""
+    own_slot(slots, number, slot_weights, storage)
+    slot = slots[number]
+    slot["version"] = PACKED
+    slot["covered"] = count
+    if storage.mask.size > 0:
+        first = number * slot_weights  # a multiple of 256
+        for i in range(count):
+            storage.mask[(first + i) >> 6] |= np.uint64(1) << np.uint64((first + i) & 63)

@@ -62,6 +62,7 @@ PARAMS = _record(
     "dram_size",  # bytes of the memories
     "store_size",
     "abuf_size",
+    "dense_pool",  # place in the pool of slot_weights weights that count as not zero, for PACK
     **_TUPLE_FIELDS,
 )
 

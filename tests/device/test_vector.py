@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bench import Bench, copy_operands, counter, stalls
+from more_vectors import EIGHT, MORE_BEATS
 
 from azsim_kernels import isa
 
@@ -35,6 +36,7 @@ def run(opcode: int, arg: list[int], **fields: object) -> tuple[int, int, int, i
 @pytest.mark.parametrize(
     ("opcode", "arg", "beats", "elements", "conflicts"),
     [
+        *MORE_BEATS,
         # src 0, 4 and dst 40, 44: banks 0 and 1.
         (isa.REQUANT, [0, 8, I8, 40, I8, M, S, 0, 0, 0], 2, 8, 0),
         # src 0, 4 and dst 32, 36: all in bank 0, one conflict per beat.
@@ -122,7 +124,7 @@ def test_banks_are_counted_by_bank_bytes() -> None:
     assert run(isa.COPY, same, abuf_banks=1)[0] == 5 + 1 + 1
 
 
-@pytest.mark.parametrize("vector_class", range(len(isa.VECTOR_CLASSES)))
+@pytest.mark.parametrize("vector_class", range(7))
 def test_each_class_has_its_latency_and_interval(vector_class: int) -> None:
     opcodes = {
         0: isa.COPY,
@@ -142,7 +144,8 @@ def test_each_class_has_its_latency_and_interval(vector_class: int) -> None:
         isa.LSTM_CELL: [0, 64, 80, 104, 8, 12, M, S, 0],
         isa.SOFTMAX: [0, 1, 6, 40, M, S, M, S, 0],
     }
-    latency, interval = [50] * 7, [60] * 7
+    classes = len(isa.VECTOR_CLASSES)
+    latency, interval = [50] * classes, [60] * classes
     latency[vector_class], interval[vector_class] = 11, 3
     opcode = opcodes[vector_class]
     cycles, beats, _, _ = run(
@@ -156,11 +159,28 @@ def test_each_class_has_its_latency_and_interval(vector_class: int) -> None:
     assert cycles == 11 + 2 * 3
 
 
+@pytest.mark.parametrize("opcode", EIGHT, ids=lambda opcode: isa.OPCODE_NAMES[opcode])
+def test_each_class_after_softmax_has_its_latency_and_interval(opcode: int) -> None:
+    arg, wanted = EIGHT[opcode]
+    classes = len(isa.VECTOR_CLASSES)
+    latency, interval = [50] * classes, [60] * classes
+    vector_class = isa.VECTOR_CLASSES.index(isa.OPCODE_NAMES[opcode].lower())
+    latency[vector_class], interval[vector_class] = 11, 3
+    cycles, beats, _, _ = run(
+        opcode,
+        arg,
+        vector_latency_cycles=tuple(latency),
+        vector_interval_cycles=tuple(interval),
+        abuf_ports_per_bank=8,
+    )
+    assert (cycles, beats) == (11 + 3 * wanted, wanted)
+
+
 def test_rescale_is_of_the_class_rescale() -> None:
     cycles, *_ = run(
         isa.RESCALE,
         rescale_arg(1, 0),
-        vector_latency_cycles=(50, 7, 50, 50, 50, 50, 50),
+        vector_latency_cycles=(50, 7, *(50,) * 15),
         abuf_ports_per_bank=8,
     )
     assert cycles == 7 + 2
@@ -168,7 +188,7 @@ def test_rescale_is_of_the_class_rescale() -> None:
 
 @pytest.mark.parametrize(("conflicts", "dst"), [(0, 8), (1, 32)])
 def test_a_command_takes_a_cycle_at_least(conflicts: int, dst: int) -> None:
-    zero = (0,) * 7
+    zero = (0,) * len(isa.VECTOR_CLASSES)
     arg = copy_operands(4, src=0, dst=dst)
     fields: dict[str, object] = {"vector_latency_cycles": zero, "vector_interval_cycles": zero}
     assert run(isa.COPY, arg, **fields) == (1, 1, 4, conflicts)

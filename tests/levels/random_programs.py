@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from choosing import Choose, chance, pick
+from more_operands import depthwise, pack_source
 from numpy.typing import NDArray
+from places import Region, place, scale, zero_point
 from table_tiles import Table, ans_tile, random_mode, random_table
-from vector_operands import ARITHMETIC, Region, place, scale, vector_operands, zero_point
+from vector_operands import ARITHMETIC, vector_operands
 
 from azsim_kernels import isa
 from azsim_kernels.reference.bitmap import encode_bitmap_tile
@@ -112,10 +114,11 @@ def product_chain(draft: ProgramDraft) -> list[Draft]:
     for k in range(n_tiles):
         slot = choose.integer(0, p.tile_slots - 1)
         bits = choose.integer(1, 8)
-        fetched = _fetch_tile(draft, slot, bits)
+        columns = choose.integer(1, min(40, p.slot_weights // rows))
+        filled = _pack(draft, slot, rows, columns) if chance(choose, 20) else None
+        fetched = filled or _fetch_tile(draft, slot, bits)
         if fetched is None:
             return []
-        columns = choose.integer(1, min(40, p.slot_weights // rows))
         stride = columns + choose.integer(0, 5)
         address = place(choose, WORK, columns_m * stride, 1)
         zero = pick(choose, [0, 0, choose.integer(-128, 127)])
@@ -130,6 +133,17 @@ def product_chain(draft: ProgramDraft) -> list[Draft]:
             product.signals.append((draft.sums_ready, 1))
         chain += [*fetched, product]
     return [*chain, _rescale(draft, rows, base, columns_m, per_lane)]
+
+
+def _pack(draft: ProgramDraft, slot: int, rows: int, columns: int) -> list[Draft]:
+    """PACK of a matrix that is the PRODUCT's, or a smaller or larger one."""
+    choose = draft.choose
+    rows = max(1, rows + pick(choose, [0, 0, 0, -1, 1]))
+    columns = max(1, min(columns + pick(choose, [0, 0, -1]), draft.params.slot_weights // rows))
+    pack = Draft(isa.PACK, [slot, *pack_source(choose, WORK, rows, columns)])
+    pack.waits.append((draft.slot_space[slot], 1))
+    pack.signals.append((draft.slot_ready[slot], 1))
+    return [pack]
 
 
 def _fetch_tile(draft: ProgramDraft, slot: int, bits: int) -> list[Draft] | None:
@@ -184,11 +198,7 @@ def _some_table(draft: ProgramDraft, limit: int) -> StoredTable | None:
 def _rescale(draft: ProgramDraft, rows: int, base: int, columns: int, stride: int) -> Draft:
     """RESCALE of sums, its parameters in the constant region."""
     choose = draft.choose
-    scales = [scale(choose) for _ in range(rows)]
-    words = np.array([m for m, _ in scales], np.int32).tobytes()
-    words += draft.rng.integers(-(1 << 31), 1 << 31, rows).astype(np.int32).tobytes()
-    words += np.array([s for _, s in scales], np.int8).tobytes()
-    address = draft.constants(np.frombuffer(words, np.uint8))
+    address = _row_parameters(draft, rows)
     dst_type = choose.integer(0, 2)
     size = isa.ELEMENT_BYTES[dst_type]
     dst_stride = size * (rows + choose.integer(0, 3))
@@ -202,13 +212,27 @@ def _rescale(draft: ProgramDraft, rows: int, base: int, columns: int, stride: in
     return Draft(isa.RESCALE, arg, 0, None, waits, signals)
 
 
+def _row_parameters(draft: ProgramDraft, rows: int) -> int:
+    """Put multipliers, biases and shifts into the constant region; return the address."""
+    scales = [scale(draft.choose) for _ in range(rows)]
+    words = np.array([m for m, _ in scales], np.int32).tobytes()
+    words += draft.rng.integers(-(1 << 31), 1 << 31, rows).astype(np.int32).tobytes()
+    words += np.array([s for _, s in scales], np.int8).tobytes()
+    return draft.constants(np.frombuffer(words, np.uint8))
+
+
 def vector_chain(draft: ProgramDraft) -> list[Draft]:
     """A VECTOR command, or two, the second waiting for the first."""
     choose = draft.choose
     chain = []
     for _ in range(choose.integer(1, 2)):
-        opcode = pick(choose, ARITHMETIC)
-        chain.append(Draft(opcode, vector_operands(choose, opcode, WORK)))
+        opcode = pick(choose, (*ARITHMETIC, isa.DEPTHWISE))
+        if opcode == isa.DEPTHWISE:
+            arg = depthwise(choose, WORK, 0)
+            arg[12] = _row_parameters(draft, arg[2])
+        else:
+            arg = vector_operands(choose, opcode, WORK)
+        chain.append(Draft(opcode, arg))
     return chain
 
 

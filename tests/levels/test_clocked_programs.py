@@ -15,7 +15,7 @@ from strategies import Case, cases, random_case
 from azsim_kernels import isa, tile_errors
 from azsim_kernels.clocked import ClockedMachine
 from azsim_kernels.reference.decode import decode_tile
-from azsim_kernels.reference.execute import execute_vector, mac_accumulate
+from azsim_kernels.reference.execute import execute_vector, mac_accumulate, pack_matrix
 from azsim_kernels.reference.table_record import load_table
 from azsim_kernels.table_slots import empty_slots
 from azsim_kernels.tile_format import PROFILE_ANS, PROFILE_BITMAP
@@ -147,6 +147,8 @@ class PlainMachine:
         elif opcode == isa.PRODUCT:
             weights = self.wbuf[arg[0]]
             return mac_accumulate(arg, weights, self.abuf, self.accumulators) == isa.DONE
+        elif opcode == isa.PACK:
+            return pack_matrix(arg, self.wbuf[arg[0]], self.abuf) == isa.DONE
         else:
             return execute_vector(opcode, arg, self.abuf, self.accumulators) == isa.DONE
         return True

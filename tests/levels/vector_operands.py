@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import more_operands as more
 from choosing import Choose, chance, pick
+from places import Region, place, relu, scale, tensor, zero_point
 
 from azsim_kernels import isa
 
-ARITHMETIC = (isa.COPY, isa.REQUANT, isa.ADD, isa.MUL, isa.LUT, isa.LSTM_CELL, isa.SOFTMAX)
-
-
-class Region(NamedTuple):
-    """Bytes [begin, end) of ABUF."""
-
-    begin: int
-    end: int
-
-
-def place(choose: Choose, region: Region, size: int, align: int) -> int:
-    """Return an address of `size` bytes in `region`, a multiple of `align`."""
-    first = -(-region.begin // align)
-    return align * choose.integer(first, (region.end - size) // align)
-
-
-def scale(choose: Choose) -> tuple[int, int]:
-    """Return a multiplier and a shift of `rescale`, extremes included."""
-    multiplier = pick(choose, [0, 1, 1 << 30, (1 << 31) - 1, choose.integer(0, (1 << 31) - 1)])
-    return multiplier, choose.integer(0, 62)
-
-
-def zero_point(choose: Choose, element_type: int) -> int:
-    """Return a zero point of a tensor's type, often 0."""
-    limit = 1 << ((8 << element_type) - 1)
-    return pick(choose, [0, 0, -limit, limit - 1, choose.integer(-128, 127)])
+# PACK comes with the PRODUCT that uses it, DEPTHWISE with parameters (random_programs.py).
+ARITHMETIC = (
+    isa.COPY, isa.REQUANT, isa.ADD, isa.MUL, isa.LUT, isa.LSTM_CELL, isa.SOFTMAX, isa.LUT8,
+    isa.EXTREME, isa.SELECT, isa.REDUCE, isa.ARGREDUCE, isa.NORM, isa.LOG_SOFTMAX, isa.GRU_CELL,
+)  # fmt: skip
 
 
 def vector_operands(choose: Choose, opcode: int, region: Region) -> list[int]:
-    """Return the operands of a VECTOR command other than RESCALE that stays inside `region`."""
+    """Return the operands of a VECTOR command of `ARITHMETIC` that stays inside `region`."""
     return _OPERANDS[opcode](choose, region)
-
-
-def _tensor(choose: Choose, region: Region, elements: int, types: int = 3) -> tuple[int, int]:
-    """Return address and type of a tensor."""
-    element_type = choose.integer(0, types - 1)
-    size = isa.ELEMENT_BYTES[element_type]
-    return place(choose, region, elements * size, size), element_type
-
-
-def _relu(choose: Choose) -> int:
-    return isa.FLAG_RELU if chance(choose, 25) else 0
 
 
 def _copy(choose: Choose, region: Region) -> list[int]:
@@ -73,20 +41,20 @@ def _copy(choose: Choose, region: Region) -> list[int]:
 
 def _requant(choose: Choose, region: Region) -> list[int]:
     n = choose.integer(1, 40)
-    (src, src_type), (dst, dst_type) = _tensor(choose, region, n), _tensor(choose, region, n)
+    (src, src_type), (dst, dst_type) = tensor(choose, region, n), tensor(choose, region, n)
     points = [zero_point(choose, src_type), zero_point(choose, dst_type)]
-    return [src, n, src_type, dst, dst_type, *scale(choose), *points, _relu(choose)]
+    return [src, n, src_type, dst, dst_type, *scale(choose), *points, relu(choose)]
 
 
 def _pair(choose: Choose, region: Region, types: int, factors: list[int]) -> list[int]:
     n = choose.integer(1, 40)
     period = pick(choose, [n, n, choose.integer(1, n)])
-    a, a_type = _tensor(choose, region, n, types)
-    b, b_type = _tensor(choose, region, period, types)
-    dst, dst_type = _tensor(choose, region, n)
+    a, a_type = tensor(choose, region, n, types)
+    b, b_type = tensor(choose, region, period, types)
+    dst, dst_type = tensor(choose, region, n)
     points = [zero_point(choose, element_type) for element_type in (a_type, b_type, dst_type)]
     tensors = [a, a_type, b, b_type, dst, dst_type, n]
-    return [*tensors, *factors, choose.integer(0, 62), *points, _relu(choose), period]
+    return [*tensors, *factors, choose.integer(0, 62), *points, relu(choose), period]
 
 
 def _add(choose: Choose, region: Region) -> list[int]:
@@ -101,18 +69,18 @@ def _mul(choose: Choose, region: Region) -> list[int]:
 
 def _lut(choose: Choose, region: Region) -> list[int]:
     n = choose.integer(1, 40)
-    (src, src_type), (dst, dst_type) = _tensor(choose, region, n), _tensor(choose, region, n)
+    (src, src_type), (dst, dst_type) = tensor(choose, region, n), tensor(choose, region, n)
     table = pick(choose, [isa.LUT_SIGMOID, isa.LUT_TANH])
     points = [zero_point(choose, src_type), zero_point(choose, dst_type)]
     return [src, src_type, n, dst, dst_type, table, *scale(choose), *scale(choose), *points]
 
 
 def _lstm_cell(choose: Choose, region: Region) -> list[int]:
-    hidden = choose.integer(1, 24)
-    gates = place(choose, region, 8 * hidden, 2)
+    hidden, couple = choose.integer(1, 24), pick(choose, [0, 0, 1, 2])
+    gates = place(choose, region, (6 if couple else 8) * hidden, 2)
     c_in, c_out = place(choose, region, 2 * hidden, 2), place(choose, region, 2 * hidden, 2)
     h_out = place(choose, region, hidden, 1)
-    last = [choose.integer(0, 15), *scale(choose), zero_point(choose, isa.INT8)]
+    last = [choose.integer(0, 15), *scale(choose), zero_point(choose, isa.INT8), couple]
     return [gates, c_in, c_out, h_out, hidden, *last]
 
 
@@ -132,4 +100,12 @@ _OPERANDS = {
     isa.LUT: _lut,
     isa.LSTM_CELL: _lstm_cell,
     isa.SOFTMAX: _softmax,
+    isa.LUT8: more.lut8,
+    isa.EXTREME: more.extreme,
+    isa.SELECT: more.select,
+    isa.REDUCE: more.reduce,
+    isa.ARGREDUCE: more.arg_reduce,
+    isa.NORM: more.norm,
+    isa.LOG_SOFTMAX: _softmax,
+    isa.GRU_CELL: more.gru_cell,
 }

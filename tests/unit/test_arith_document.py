@@ -12,6 +12,7 @@ import yaml
 
 from azsim_kernels import arith, execute, isa
 from azsim_kernels.reference import arith as reference_arith
+from azsim_kernels.reference import arith_rows
 from azsim_kernels.reference import execute as reference_execute
 
 pytestmark = pytest.mark.small
@@ -28,19 +29,24 @@ COMMANDS = [
 ]
 TENSOR = re.compile(r"(int8|int16|int32) (\[.*\])")
 TYPES = ["int8", "int16", "int32"]
-OUTPUTS = ("dst", "c_out", "h_out")
-ABUF_BYTES = 512
+OUTPUTS = ("dst", "c_out", "h_out", "y_out")
+PARAMETERS = {
+    "multiplier": np.int32, "bias": np.int32, "shift": np.int8, "gamma": np.int32, "beta": np.int32,
+}  # fmt: skip
+ABUF_BYTES = 768
 
 
 def test_every_rule_and_opcode_has_an_example():
     rules = {line.partition("(")[0] for line in LINES}
     assert rules >= {
+        "rsqrt", "ln",
         "sat8", "sat16", "sat32", "rounded_shift", "rescale", "quantize_multiplier", "sigmoid",
         "tanh", "exp", "reciprocal",
     }  # fmt: skip
     assert [command["opcode"] for command in COMMANDS] == [
         "PRODUCT", "RESCALE", "RESCALE", "COPY", "REQUANT", "ADD", "MUL", "LUT", "LSTM_CELL",
-        "SOFTMAX",
+        "SOFTMAX", "LOG_SOFTMAX", "LUT8", "EXTREME", "SELECT", "REDUCE", "DEPTHWISE", "ARGREDUCE",
+        "NORM", "GRU_CELL", "PACK",
     ]  # fmt: skip
 
 
@@ -50,7 +56,8 @@ def test_scalar_examples(line):
     name, arguments = re.fullmatch(r"(\w+)\((.*)\)", call).groups()
     values = ast.literal_eval(f"({arguments},)")
     wanted = ast.literal_eval(want)
-    got = getattr(reference_arith, name)(*values)
+    module = reference_arith if hasattr(reference_arith, name) else arith_rows
+    got = getattr(module, name)(*values)
     assert (tuple(map(int, got)) if isinstance(got, tuple) else int(got)) == wanted
     if name != "quantize_multiplier":
         assert getattr(arith, name)(*values) == wanted
@@ -82,13 +89,18 @@ class Example:
         address, data = self.next, array.view(np.uint8)
         self.abuf[address : address + data.size] = data
         self.next = -(-(address + data.size) // 4) * 4
+        assert self.next <= ABUF_BYTES
         return address
 
     def _set(self, name: str, value: object) -> None:
-        """Set an operand: a number, a tensor (and with it its type), or RESCALE's parameters."""
-        if isinstance(value, dict):
-            types = {"multiplier": np.int32, "bias": np.int32, "shift": np.int8}
-            parts = [np.array(value[part], dtype=t).view(np.uint8) for part, t in types.items()]
+        """Set an operand: a number, a tensor (and with it its type), parameters, or a table."""
+        if name == "table" and isinstance(value, dict):
+            table = np.zeros(256, np.int8)
+            for x, y in value.items():
+                table[x + 128] = y
+            value = self._place(table)
+        elif isinstance(value, dict):
+            parts = [np.array(row, dtype=PARAMETERS[k]).view(np.uint8) for k, row in value.items()]
             value = self._place(np.concatenate(parts))
         elif isinstance(value, str):
             element, array = tensor(value)
@@ -105,6 +117,9 @@ class Example:
         abuf, accumulators = self.abuf.copy(), self.accumulators.copy()
         if self.opcode == isa.PRODUCT:
             status = module.mac_accumulate(self.arg, self.weights, abuf, accumulators)
+        elif self.opcode == isa.PACK:
+            self.weights = np.zeros(64, np.int8)
+            status = module.pack_matrix(self.arg, self.weights, abuf)
         else:
             status = module.execute_vector(self.opcode, self.arg, abuf, accumulators)
         return status, abuf, accumulators
@@ -129,6 +144,9 @@ def test_command_examples(command, module):
             assert accumulators.tolist() == value
             continue
         element, want = tensor(value)
+        if name == "weights":
+            assert example.weights[: want.size].tolist() == want.tolist()
+            continue
         if f"{name}_type" in example.names:
             assert example.arg[example.names.index(f"{name}_type")] == element
         address = example.arg[example.names.index(name)]

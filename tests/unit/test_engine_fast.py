@@ -260,7 +260,7 @@ def test_idle_cycles_are_not_visited() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"opcode": 16}, "command 0: opcode must be below 16"),
+        ({"opcode": 26}, "command 0: opcode must be below 26"),
         ({"engine": isa.MAC}, "command 0: engine must be the one of its opcode"),
         ({"n_wait": 5}, "command 0: must have at most 4 waits"),
         ({"n_wait": 1, "wait": 3}, "command 0: wait semaphore must be below 0"),

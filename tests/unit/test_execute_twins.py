@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vector_cases import (
+    MORE_COMMANDS,
+    SIZE,
+    counts,
+    elements,
+    multipliers,
+    point,
+    shifts,
+    span,
+)
 
 from azsim_kernels import execute, isa
 from azsim_kernels.reference import execute as reference
 
 pytestmark = pytest.mark.small
 
-SIZE = 1024  # bytes of ABUF
 ABSURD = (
     -(2**63),
     -(2**31),
@@ -35,10 +44,6 @@ ABSURD = (
     2**63 - 1,
 )
 
-multipliers = st.sampled_from([0, 1, 2**30, 2**31 - 1]) | st.integers(0, 2**31 - 1)
-shifts = st.sampled_from([0, 1, 30, 31, 62]) | st.integers(0, 62)
-elements = st.integers(0, 2)
-counts = st.integers(1, 20)
 BYTES = np.array([0, 1, 0x7F, 0x80, 0xFF], dtype=np.uint8)
 
 
@@ -48,19 +53,6 @@ def noise(seed: int, size: int) -> np.ndarray:
     wild = rng.integers(0, 256, size, dtype=np.uint8)
     tame = np.repeat(rng.choice(BYTES, size // 4 + 1), 4)[:size]
     return np.where(np.repeat(rng.random(size // 4 + 1) < 0.5, 4)[:size], wild, tame)
-
-
-@st.composite
-def span(draw, count: int, element: int) -> int:
-    """Address of an aligned span of ABUF."""
-    width = 1 << element
-    return draw(st.integers(0, (SIZE - count * width) // width)) * width
-
-
-def point(element: int):
-    """Strategy of the zero points of a type."""
-    limit = 1 << ((8 << element) - 1)
-    return st.sampled_from([0, -limit, limit - 1]) | st.integers(-limit, limit - 1)
 
 
 @st.composite
@@ -110,10 +102,10 @@ def lut(draw):
 
 @st.composite
 def lstm_cell(draw):
-    n = draw(counts)
+    n, couple = draw(counts), draw(st.integers(0, 2))
     c_in = draw(span(n, 1))
     return {
-        "gates": draw(span(4 * n, 1)), "c_in": c_in,
+        "gates": draw(span((3 if couple else 4) * n, 1)), "c_in": c_in, "couple": couple,
         "c_out": c_in if draw(st.booleans()) else draw(span(n, 1)), "h_out": draw(span(n, 0)),
         "hidden": n, "c_fraction_bits": draw(st.integers(0, 15)),
         "h_multiplier": draw(st.just(2**30) | multipliers),
@@ -196,6 +188,7 @@ COMMANDS = {
     isa.LSTM_CELL: lstm_cell(),
     isa.SOFTMAX: softmax(),
     isa.PRODUCT: product(LANES, DEPTH),
+    **MORE_COMMANDS,
 }
 
 
@@ -215,7 +208,10 @@ def memories(opcode: int, arg: np.ndarray, seed: int):
     accumulators = noise(seed + 1, LANES * DEPTH * 4).view(np.int32).reshape(LANES, DEPTH)
     weights = noise(seed + 2, LANES * 3 * 20).view(np.int8)
     rows, params = int(arg[0]), int(arg[4])
-    if opcode == isa.RESCALE and 0 < rows <= 64 and 0 <= params <= SIZE - 9 * rows:
+    if opcode == isa.DEPTHWISE:
+        rows, params = int(arg[2]), int(arg[12])
+    tabled = opcode in (isa.RESCALE, isa.DEPTHWISE)
+    if tabled and 0 < rows <= 64 and 0 <= params <= SIZE - 9 * rows:
         abuf[params + 3 : params + 4 * rows : 4] &= 0x7F  # multipliers that are not negative
         shift = np.random.default_rng(seed).choice([0, 1, 31, 40, 62], rows)
         abuf[params + 8 * rows : params + 9 * rows] = shift
@@ -223,8 +219,10 @@ def memories(opcode: int, arg: np.ndarray, seed: int):
 
 
 def run(module, opcode: int, arg: np.ndarray, seed: int):
-    """Status, ABUF and accumulators after the command."""
+    """Status, ABUF and accumulators (PACK: weights) after the command."""
     abuf, accumulators, weights = memories(opcode, arg, seed)
+    if opcode == isa.PACK:
+        return module.pack_matrix(arg, weights, abuf), abuf, weights
     if opcode == isa.PRODUCT:
         status = module.mac_accumulate(arg, weights, abuf, accumulators)
     else:
@@ -252,7 +250,7 @@ def test_impossible_operands_are_refused_alike_and_write_nothing(opcode):
     refused = 0
 
     @settings(deadline=None, max_examples=150)
-    @given(command(opcode), st.integers(0, 14), st.sampled_from(ABSURD))
+    @given(command(opcode), st.integers(0, 15), st.sampled_from(ABSURD))
     def check(case, position, value):
         nonlocal refused
         arg, seed = case
@@ -265,7 +263,7 @@ def test_impossible_operands_are_refused_alike_and_write_nothing(opcode):
             refused += 1
             before = memories(opcode, arg, seed)
             np.testing.assert_array_equal(got[1], before[0])
-            np.testing.assert_array_equal(got[2], before[1])
+            np.testing.assert_array_equal(got[2], before[2 if opcode == isa.PACK else 1])
         np.testing.assert_array_equal(got[1], want[1])
         np.testing.assert_array_equal(got[2], want[2])
 
@@ -277,5 +275,5 @@ def test_impossible_operands_are_refused_alike_and_write_nothing(opcode):
 def test_an_opcode_of_another_engine_is_refused(module):
     abuf, accumulators = np.zeros(16, np.uint8), np.zeros((1, 1), np.int32)
     arg = np.zeros(isa.N_ARGS, np.int64)
-    for opcode in (-1, isa.FETCH, isa.PRODUCT, len(isa.OPCODE_NAMES)):
+    for opcode in (-1, isa.FETCH, isa.PRODUCT, isa.PACK, len(isa.OPCODE_NAMES)):
         assert module.execute_vector(opcode, arg, abuf, accumulators) == isa.BAD_OPERAND

@@ -303,7 +303,7 @@ HOSTILE: list[tuple[str, Callable[[dict[str, bytes]], Any], str]] = [
     (
         "opcode",
         array("commands", command(isa.LOAD, 0, 0, 8, opcode=200)),
-        "program 'by hand': command 0 (opcode 200): opcode must be below 16",
+        "program 'by hand': command 0 (opcode 200): opcode must be below 26",
     ),
     (
         "semaphore",

@@ -84,7 +84,7 @@ BROKEN: list[tuple[Program, str]] = [
         small_program(semaphore_initial=np.array([0, 256], np.int64)),
         "initial semaphore counts must be 0..255",
     ),
-    (only(command(L, 0, 0, 8, opcode=16)), "command 0 (opcode 16): opcode must be below 16"),
+    (only(command(L, 0, 0, 8, opcode=26)), "command 0 (opcode 26): opcode must be below 26"),
     (
         only(command(L, 0, 0, 8, engine=3)),
         "command 0 (LOAD): engine must be the opcode's engine",

@@ -88,6 +88,7 @@ class WeightDecoder(Engine):
             return Fault(isa.BAD_TILE, self.error)
         if self.running.opcode != isa.TABLE:
             self.storage.wbuf[self.running.arg[0], : self.weights.size] = self.weights
+            self.storage.packed[self.running.arg[0], : self.weights.size] = False
         return None
 
     def count(self) -> None:

@@ -35,12 +35,13 @@ def list_items(params: isa.MachineParams, arg: dict[str, int], storage: Storage)
     rows, columns = arg["rows"], arg["columns"]
     skip = params.skip if arg["activation_columns"] == 1 else dense_skip(params.skip)
     weights = storage.wbuf[arg["slot"], : rows * columns].reshape(rows, columns)
+    packed = storage.packed[arg["slot"], : rows * columns].reshape(rows, columns)
     address = arg["activation_address"]
     activations = storage.abuf[address : address + columns].view(np.int8)
     live = activations != arg["activation_zero_point"]
     counted = np.ones((rows, columns), bool)
     if skip in (isa.SKIP_WEIGHT, isa.SKIP_BOTH):
-        counted &= weights != 0
+        counted &= (weights != 0) | packed
     if skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH):
         counted &= live
     else:

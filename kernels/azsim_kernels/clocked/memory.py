@@ -64,8 +64,8 @@ class SimpleMemory:
 class Storage:
     """The bytes and numbers the machine works on; they stay from step to step.
 
-    dram, store, abuf: uint8 (bytes,). wbuf: int8 (tile_slots, slot_weights). accumulators: int32
-    (lanes, per lane).
+    dram, store, abuf: uint8 (bytes,). wbuf: int8 (tile_slots, slot_weights); packed: its weights
+    that PACK wrote, which count as not zero. accumulators: int32 (lanes, per lane).
     """
 
     dram: NDArray[np.uint8]
@@ -73,6 +73,10 @@ class Storage:
     abuf: NDArray[np.uint8]
     wbuf: NDArray[np.int8]
     accumulators: NDArray[np.int32]
+    packed: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packed = np.zeros(self.wbuf.shape, bool)
 
 
 @dataclass

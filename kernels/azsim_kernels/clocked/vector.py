@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from azsim_kernels import isa
 from azsim_kernels.clocked.command import BAD_OPERAND, Command, Fault
 from azsim_kernels.clocked.engine import Engine
 from azsim_kernels.clocked.memory import Counters, Storage
 from azsim_kernels.clocked.vector_beats import Beats, counts_fit, vector_beats, vector_elements
-from azsim_kernels.reference.execute import execute_vector
+from azsim_kernels.reference.execute import execute_vector, pack_matrix
 
 
 class VectorUnit(Engine):
@@ -39,6 +40,8 @@ class VectorUnit(Engine):
         self.running = command
         if not counts_fit(command.opcode, command.operands(), self.storage.abuf.size):
             return BAD_OPERAND
+        if command.opcode == isa.PACK and not self._slot_fits(command.operands()):
+            return BAD_OPERAND
         vector_class = isa.OPCODE_VECTOR_CLASS[command.opcode]
         self.latency_cycles = self.params.vector_latency_cycles[vector_class]
         self.interval_cycles = self.params.vector_interval_cycles[vector_class]
@@ -47,6 +50,11 @@ class VectorUnit(Engine):
         self.draining = False
         self._next()
         return None
+
+    def _slot_fits(self, arg: dict[str, int]) -> bool:
+        """Say whether the slot of a PACK exists and holds its matrix."""
+        weights = arg["rows"] * arg["columns"]
+        return 0 <= arg["slot"] < self.params.tile_slots and weights <= self.params.slot_weights
 
     def _next(self) -> None:
         """Take beats until one needs a cycle; after the last one the pipeline drains."""
@@ -88,10 +96,21 @@ class VectorUnit(Engine):
         """Write the results."""
         assert self.running is not None
         arg = np.array(self.running.arg, np.int64)
+        if self.running.opcode == isa.PACK:
+            return self._pack(arg)
         status = execute_vector(
             self.running.opcode, arg, self.storage.abuf, self.storage.accumulators
         )
         return BAD_OPERAND if status != isa.DONE else None
+
+    def _pack(self, arg: NDArray[np.int64]) -> Fault | None:
+        """Write the slot of a PACK; all its weights count as not zero."""
+        slot, weights = int(arg[0]), int(arg[2] * arg[3])
+        status = pack_matrix(arg, self.storage.wbuf[slot], self.storage.abuf)
+        if status != isa.DONE:
+            return BAD_OPERAND
+        self.storage.packed[slot, :weights] = True
+        return None
 
     def count(self) -> None:
         """Count elements, beats and conflicts."""

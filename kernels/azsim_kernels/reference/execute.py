@@ -11,77 +11,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from azsim_kernels import isa
 from azsim_kernels.reference import arith
+from azsim_kernels.reference.execute_more import OPERATIONS as MORE_OPERATIONS
+from azsim_kernels.reference.execute_more import pack_matrix
+from azsim_kernels.reference.operands import (
+    MAX_COUNT,
+    Accumulators,
+    BadOperandError,
+    Bytes,
+    Integers,
+    Operands,
+    Weights,
+    check_point,
+    check_scale,
+    element_dtype,
+    named,
+    require,
+    rows_of,
+    span,
+    write_result,
+)
 
-Bytes = npt.NDArray[np.uint8]
-Weights = npt.NDArray[np.int8]
-Accumulators = npt.NDArray[np.int32]
-Operands = npt.NDArray[np.int64]
-Integers = npt.NDArray[np.int64]
-
-ELEMENT_TYPES = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32))
-MAX_COUNT = 2**31  # columns of a command; no chip comes near it
-MAX_SOFTMAX_COLUMNS = 32768
-
-
-class _BadOperandError(Exception):
-    """An operand of the command at hand cannot be."""
-
-
-def _require(condition: bool) -> None:
-    if not condition:
-        raise _BadOperandError
-
-
-def _named(opcode: int, arg: Operands) -> dict[str, int]:
-    """Operands by name, as unbounded Python integers, so that no check can overflow."""
-    return dict(zip(isa.OPCODE_ARGS[opcode], (int(v) for v in arg), strict=False))
-
-
-def _element(element: int) -> np.dtype[np.signedinteger]:
-    """Type of element code 0..2."""
-    _require(element in range(len(ELEMENT_TYPES)))
-    return ELEMENT_TYPES[element]
-
-
-def _span(abuf: Bytes, address: int, count: int, element: int) -> npt.NDArray[np.signedinteger]:
-    """View of `count` >= 1 aligned elements of ABUF."""
-    dtype = _element(element)
-    end = address + count * dtype.itemsize
-    _require(count >= 1 and address >= 0 and address % dtype.itemsize == 0 and end <= abuf.size)
-    return abuf[address:end].view(dtype)
-
-
-def _rows(
-    abuf: Bytes, address: int, count: int, stride: int, columns: int, element: int, least: int
-) -> list[npt.NDArray[np.signedinteger]]:
-    """Views of `columns` spans, `stride` >= `least` bytes apart (not looked at for one column)."""
-    _require(1 <= columns <= MAX_COUNT)
-    if columns > 1:
-        _require(least <= stride <= abuf.size)
-    _span(abuf, address + (columns - 1) * stride, count, element)  # the last one, before the list
-    return [_span(abuf, address + m * stride, count, element) for m in range(columns)]
-
-
-def _check_scale(multiplier: int, shift: int) -> None:
-    _require(0 <= multiplier < 2**31 and 0 <= shift <= 62)
-
-
-def _check_point(zero_point: int, element: int) -> None:
-    limits = np.iinfo(_element(element))
-    _require(int(limits.min) <= zero_point <= int(limits.max))
-
-
-def _write(
-    view: npt.NDArray[np.signedinteger], values: Integers, zero_point: int, flags: int
-) -> None:
-    """Write values, saturated to the view's type; with ReLU at least the zero point."""
-    floored = np.maximum(values, zero_point) if flags & isa.FLAG_RELU else values
-    saturate = {1: arith.sat8, 2: arith.sat16, 4: arith.sat32}[view.itemsize]
-    view[...] = saturate(floored)
+__all__ = ["execute_vector", "mac_accumulate", "pack_matrix"]
 
 
 def _accumulator_index(
@@ -89,11 +42,11 @@ def _accumulator_index(
 ) -> tuple[Integers, Integers]:
     """Lane (rows,) and accumulator (columns, rows) of each row of a tile, checked."""
     lanes, depth = accumulators.shape
-    _require(1 <= rows <= MAX_COUNT and 1 <= columns <= MAX_COUNT and base >= 0)
+    require(1 <= rows <= MAX_COUNT and 1 <= columns <= MAX_COUNT and base >= 0)
     per_lane = -(-rows // lanes)
     if columns > 1:
-        _require(per_lane * least <= stride <= depth)
-    _require(base + (columns - 1) * (stride if columns > 1 else 0) + per_lane <= depth)
+        require(per_lane * least <= stride <= depth)
+    require(base + (columns - 1) * (stride if columns > 1 else 0) + per_lane <= depth)
     r = np.arange(rows)
     start = base + np.arange(columns) * (stride if columns > 1 else 0)
     return r % lanes, start[:, None] + r // lanes
@@ -101,42 +54,42 @@ def _accumulator_index(
 
 def _rescale(arg: Operands, abuf: Bytes, accumulators: Accumulators) -> None:
     """RESCALE: y[m, r] from accumulator, multiplier, shift and bias of row r."""
-    a = _named(isa.RESCALE, arg)
+    a = named(isa.RESCALE, arg)
     rows, columns, flags, params = a["rows"], a["columns"], a["flags"], a["param_address"]
-    _require(0 <= flags <= 7)
-    multiplier, bias = np.split(_span(abuf, params, 2 * rows, isa.INT32).astype(np.int64), 2)
-    shift = _span(abuf, params + 8 * rows, rows, isa.INT8).astype(np.int64)
-    _require(bool(np.all((multiplier >= 0) & (shift >= 0) & (shift <= 62))))
-    row_bytes = rows * _element(a["dst_type"]).itemsize
-    dst = _rows(
+    require(0 <= flags <= 7)
+    multiplier, bias = np.split(span(abuf, params, 2 * rows, isa.INT32).astype(np.int64), 2)
+    shift = span(abuf, params + 8 * rows, rows, isa.INT8).astype(np.int64)
+    require(bool(np.all((multiplier >= 0) & (shift >= 0) & (shift <= 62))))
+    row_bytes = rows * element_dtype(a["dst_type"]).itemsize
+    dst = rows_of(
         abuf, a["dst"], rows, a["dst_stride_bytes"], columns, a["dst_type"], least=row_bytes
     )
     lane, place = _accumulator_index(
         accumulators, rows, a["acc_base"], a["acc_stride"], columns, least=0
     )
-    _check_point(a["dst_zero_point"], a["dst_type"])
+    check_point(a["dst_zero_point"], a["dst_type"])
     y = np.full((columns, rows), a["dst_zero_point"], dtype=np.int64)
     if flags & isa.FLAG_ADDEND:
         stride = a["addend_stride_bytes"]
-        y += np.stack(_rows(abuf, a["addend"], rows, stride, columns, isa.INT32, least=0))
+        y += np.stack(rows_of(abuf, a["addend"], rows, stride, columns, isa.INT32, least=0))
     acc = accumulators[lane, place].astype(np.int64)
     if flags & isa.FLAG_BIAS_AFTER:
         y += arith.rescale(acc, multiplier, shift) + bias
     else:
         y += arith.rescale(acc + bias, multiplier, shift)
     for view, values in zip(dst, y, strict=True):
-        _write(view, values, a["dst_zero_point"], flags)
+        write_result(view, values, a["dst_zero_point"], flags)
 
 
 def _box(abuf: Bytes, address: int, shape: Sequence[int], strides: Sequence[int]) -> Integers:
     """Byte addresses of a strided box, of the given shape (last dimension: bytes of an element)."""
     width = shape[-1]
     reach = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
-    _require(0 <= address < abuf.size and address % width == 0)
-    _require(address + sum(min(v, 0) for v in reach) >= 0)
-    _require(address + sum(max(v, 0) for v in reach) < abuf.size)
+    require(0 <= address < abuf.size and address % width == 0)
+    require(address + sum(min(v, 0) for v in reach) >= 0)
+    require(address + sum(max(v, 0) for v in reach) < abuf.size)
     for n, stride in zip(shape[:-1], strides[:-1], strict=True):
-        _require(n == 1 or (stride % width == 0 and abs(stride) <= abuf.size))
+        require(n == 1 or (stride % width == 0 and abs(stride) <= abuf.size))
     index = np.array(address, dtype=np.int64)
     for n, v in zip(shape, reach, strict=True):
         steps = np.arange(n) * (v // (n - 1) if n > 1 else 0)
@@ -146,12 +99,12 @@ def _box(abuf: Bytes, address: int, shape: Sequence[int], strides: Sequence[int]
 
 def _copy(arg: Operands, abuf: Bytes) -> None:
     """COPY: gather a strided box, then scatter it in row-major order."""
-    a = _named(isa.COPY, arg)
+    a = named(isa.COPY, arg)
     width = a["element_bytes"]
-    _require(width in (1, 2, 4))
+    require(width in (1, 2, 4))
     shape = [a[f"shape{d}"] for d in range(4)] + [width]
-    _require(all(1 <= n <= abuf.size for n in shape))
-    _require(int(np.prod(np.array(shape, dtype=object))) <= abuf.size)
+    require(all(1 <= n <= abuf.size for n in shape))
+    require(int(np.prod(np.array(shape, dtype=object))) <= abuf.size)
     source = _box(abuf, a["src"], shape, [a[f"src_stride{d}"] for d in range(4)] + [1])
     target = _box(abuf, a["dst"], shape, [a[f"dst_stride{d}"] for d in range(4)] + [1])
     abuf[target] = abuf[source]  # numpy keeps the last value of a repeated index
@@ -159,98 +112,102 @@ def _copy(arg: Operands, abuf: Bytes) -> None:
 
 def _requant(arg: Operands, abuf: Bytes) -> None:
     """REQUANT: a tensor to another scale and type."""
-    a = _named(isa.REQUANT, arg)
-    x = _span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
-    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
-    _check_point(a["src_zero_point"], a["src_type"])
-    _check_point(a["dst_zero_point"], a["dst_type"])
-    _check_scale(a["multiplier"], a["shift"])
-    _require(a["flags"] in (0, isa.FLAG_RELU))
+    a = named(isa.REQUANT, arg)
+    x = span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
+    dst = span(abuf, a["dst"], a["elements"], a["dst_type"])
+    check_point(a["src_zero_point"], a["src_type"])
+    check_point(a["dst_zero_point"], a["dst_type"])
+    check_scale(a["multiplier"], a["shift"])
+    require(a["flags"] in (0, isa.FLAG_RELU))
     y = arith.rescale(x - a["src_zero_point"], a["multiplier"], a["shift"])
-    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+    write_result(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
 
 
 def _pair(a: Mapping[str, int], abuf: Bytes) -> tuple[Integers, Integers]:
     """Operands a and b of ADD and MUL less their zero points, b repeated to a's length."""
     n, period = a["elements"], a["b_period"]
-    first = _span(abuf, a["a"], n, a["a_type"]).astype(np.int64)
-    second = _span(abuf, a["b"], period, a["b_type"]).astype(np.int64)
+    first = span(abuf, a["a"], n, a["a_type"]).astype(np.int64)
+    second = span(abuf, a["b"], period, a["b_type"]).astype(np.int64)
     for name in ("a", "b", "dst"):
-        _check_point(a[f"{name}_zero_point"], a[f"{name}_type"])
-    _require(a["flags"] in (0, isa.FLAG_RELU) and 0 <= a["shift"] <= 62)
+        check_point(a[f"{name}_zero_point"], a[f"{name}_type"])
+    require(a["flags"] in (0, isa.FLAG_RELU) and 0 <= a["shift"] <= 62)
     return first - a["a_zero_point"], np.resize(second, n) - a["b_zero_point"]
 
 
 def _add(arg: Operands, abuf: Bytes) -> None:
     """ADD: one rounding of the sum of two products."""
-    a = _named(isa.ADD, arg)
+    a = named(isa.ADD, arg)
     first, second = _pair(a, abuf)
-    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
+    dst = span(abuf, a["dst"], a["elements"], a["dst_type"])
     factors = (a["multiplier_a"], a["multiplier_b"])
-    _require(all(-(2**30) <= factor < 2**30 for factor in factors))
+    require(all(-(2**30) <= factor < 2**30 for factor in factors))
     y = arith.rounded_shift(first * factors[0] + second * factors[1], a["shift"])
-    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+    write_result(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
 
 
 def _mul(arg: Operands, abuf: Bytes) -> None:
     """MUL of int8 and int16 operands."""
-    a = _named(isa.MUL, arg)
+    a = named(isa.MUL, arg)
     first, second = _pair(a, abuf)
-    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
-    _check_scale(a["multiplier"], a["shift"])
-    _require(isa.INT32 not in (a["a_type"], a["b_type"]))
+    dst = span(abuf, a["dst"], a["elements"], a["dst_type"])
+    check_scale(a["multiplier"], a["shift"])
+    require(isa.INT32 not in (a["a_type"], a["b_type"]))
     y = arith.rescale(first * second, a["multiplier"], a["shift"])
-    _write(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
+    write_result(dst, y + a["dst_zero_point"], a["dst_zero_point"], a["flags"])
 
 
 def _lut(arg: Operands, abuf: Bytes) -> None:
     """LUT: sigmoid or tanh of a tensor."""
-    a = _named(isa.LUT, arg)
-    x = _span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
-    dst = _span(abuf, a["dst"], a["elements"], a["dst_type"])
-    _check_point(a["src_zero_point"], a["src_type"])
-    _check_point(a["dst_zero_point"], a["dst_type"])
-    _check_scale(a["in_multiplier"], a["in_shift"])
-    _check_scale(a["out_multiplier"], a["out_shift"])
-    _require(a["table"] in (isa.LUT_SIGMOID, isa.LUT_TANH))
+    a = named(isa.LUT, arg)
+    x = span(abuf, a["src"], a["elements"], a["src_type"]).astype(np.int64)
+    dst = span(abuf, a["dst"], a["elements"], a["dst_type"])
+    check_point(a["src_zero_point"], a["src_type"])
+    check_point(a["dst_zero_point"], a["dst_type"])
+    check_scale(a["in_multiplier"], a["in_shift"])
+    check_scale(a["out_multiplier"], a["out_shift"])
+    require(a["table"] in (isa.LUT_SIGMOID, isa.LUT_TANH))
     y = arith.look_up(
         x - a["src_zero_point"],
         arith.sigmoid if a["table"] == isa.LUT_SIGMOID else arith.tanh,
         (a["in_multiplier"], a["in_shift"]),
         (a["out_multiplier"], a["out_shift"]),
     )
-    _write(dst, y + a["dst_zero_point"], 0, 0)
+    write_result(dst, y + a["dst_zero_point"], 0, 0)
 
 
 def _lstm_cell(arg: Operands, abuf: Bytes) -> None:
     """LSTM_CELL: one time step; writes c_out, then h_out."""
-    a = _named(isa.LSTM_CELL, arg)
+    a = named(isa.LSTM_CELL, arg)
     hidden = a["hidden"]
-    gates = _span(abuf, a["gates"], 4 * hidden, isa.INT16).astype(np.int64)
-    c = _span(abuf, a["c_in"], hidden, isa.INT16).astype(np.int64)
-    c_out = _span(abuf, a["c_out"], hidden, isa.INT16)
-    h_out = _span(abuf, a["h_out"], hidden, isa.INT8)
-    _require(0 <= a["c_fraction_bits"] <= 15)
-    _check_scale(a["h_multiplier"], a["h_shift"])
-    _check_point(a["h_zero_point"], isa.INT8)
-    c_next, h = arith.lstm_cell(gates, c, a["c_fraction_bits"], (a["h_multiplier"], a["h_shift"]))
-    _write(c_out, c_next, 0, 0)
-    _write(h_out, h + a["h_zero_point"], 0, 0)
+    couple = a["couple"]
+    require(couple in (isa.COUPLE_NONE, isa.COUPLE_INPUT, isa.COUPLE_FORGET))
+    blocks = 4 if couple == isa.COUPLE_NONE else 3
+    gates = span(abuf, a["gates"], blocks * hidden, isa.INT16).astype(np.int64)
+    c = span(abuf, a["c_in"], hidden, isa.INT16).astype(np.int64)
+    c_out = span(abuf, a["c_out"], hidden, isa.INT16)
+    h_out = span(abuf, a["h_out"], hidden, isa.INT8)
+    require(0 <= a["c_fraction_bits"] <= 15)
+    check_scale(a["h_multiplier"], a["h_shift"])
+    check_point(a["h_zero_point"], isa.INT8)
+    h_scale = (a["h_multiplier"], a["h_shift"])
+    c_next, h = arith.lstm_cell(gates, c, a["c_fraction_bits"], h_scale, couple)
+    write_result(c_out, c_next, 0, 0)
+    write_result(h_out, h + a["h_zero_point"], 0, 0)
 
 
 def _softmax(arg: Operands, abuf: Bytes) -> None:
     """SOFTMAX over rows of int8, to int8."""
-    a = _named(isa.SOFTMAX, arg)
+    a = named(isa.SOFTMAX, arg)
     rows, columns = a["rows"], a["columns"]
-    _require(rows >= 1 and 1 <= columns <= MAX_SOFTMAX_COLUMNS)
-    x = _span(abuf, a["src"], rows * columns, isa.INT8).astype(np.int64).reshape(rows, columns)
-    dst = _span(abuf, a["dst"], rows * columns, isa.INT8)
-    _check_scale(a["in_multiplier"], a["in_shift"])
-    _check_scale(a["out_multiplier"], a["out_shift"])
-    _check_point(a["dst_zero_point"], isa.INT8)
+    require(rows >= 1 and 1 <= columns <= isa.MAX_ROW_COLUMNS)
+    x = span(abuf, a["src"], rows * columns, isa.INT8).astype(np.int64).reshape(rows, columns)
+    dst = span(abuf, a["dst"], rows * columns, isa.INT8)
+    check_scale(a["in_multiplier"], a["in_shift"])
+    check_scale(a["out_multiplier"], a["out_shift"])
+    check_point(a["dst_zero_point"], isa.INT8)
     scale_in = (a["in_multiplier"], a["in_shift"])
     y = arith.softmax(x, scale_in, (a["out_multiplier"], a["out_shift"]))
-    _write(dst, (y + a["dst_zero_point"]).ravel(), 0, 0)
+    write_result(dst, (y + a["dst_zero_point"]).ravel(), 0, 0)
 
 
 OPERATIONS: dict[int, Callable[[Operands, Bytes], None]] = {
@@ -261,11 +218,14 @@ OPERATIONS: dict[int, Callable[[Operands, Bytes], None]] = {
     isa.LUT: _lut,
     isa.LSTM_CELL: _lstm_cell,
     isa.SOFTMAX: _softmax,
+    **MORE_OPERATIONS,
 }
 
 
 def execute_vector(opcode: int, arg: Operands, abuf: Bytes, accumulators: Accumulators) -> int:
-    """Execute one VECTOR command; return DONE, or BAD_OPERAND with nothing changed."""
+    """Execute one VECTOR command other than PACK (`pack_matrix` does that); return DONE, or
+    BAD_OPERAND with nothing changed.
+    """
     try:
         if opcode == isa.RESCALE:
             _rescale(arg, abuf, accumulators)
@@ -273,7 +233,7 @@ def execute_vector(opcode: int, arg: Operands, abuf: Bytes, accumulators: Accumu
             OPERATIONS[opcode](arg, abuf)
         else:
             return isa.BAD_OPERAND
-    except _BadOperandError:
+    except BadOperandError:
         return isa.BAD_OPERAND
     return isa.DONE
 
@@ -283,17 +243,17 @@ def mac_accumulate(arg: Operands, weights: Weights, abuf: Bytes, accumulators: A
 
     Sums wrap modulo 2**32 like the accumulators of the chip; the compiler proves they never do.
     """
-    a = _named(isa.PRODUCT, arg)
+    a = named(isa.PRODUCT, arg)
     rows, columns, count = a["rows"], a["columns"], a["activation_columns"]
     stride = a["activation_stride_bytes"]
     try:
-        _require(rows >= 1 and columns >= 1 and rows * columns <= weights.size)
+        require(rows >= 1 and columns >= 1 and rows * columns <= weights.size)
         lane, place = _accumulator_index(
             accumulators, rows, a["acc_base"], a["acc_stride"], count, least=1
         )
         address = a["activation_address"]
-        x = np.stack(_rows(abuf, address, columns, stride, count, isa.INT8, least=0))
-    except _BadOperandError:
+        x = np.stack(rows_of(abuf, address, columns, stride, count, isa.INT8, least=0))
+    except BadOperandError:
         return isa.BAD_OPERAND
     tile = weights[: rows * columns].reshape(rows, columns)
     total = x.astype(np.int64) @ tile.astype(np.int64).T

@@ -19,7 +19,7 @@ from azsim.compiler.quantize import quantize_graph
 from azsim.compiler.ranges import RangeRecorder, Ranges
 from azsim.compiler.residency import place_weights
 from azsim.compiler.tile import tile_graph, verify_tiling
-from azsim.config import ChipConfig
+from azsim.config import OP_CLASSES, ChipConfig
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.graph.integer_verify import verify_integer_graph
@@ -77,7 +77,7 @@ def program_limits(chip: ChipConfig) -> ProgramLimits:
     """What `chip` offers a program."""
     return ProgramLimits(
         units=chip.decoder.units,
-        semaphores=min(chip.sequencer.semaphores, 256),
+        semaphores=chip.sequencer.semaphores,
         semaphore_max=chip.sequencer.semaphore_max,
         dram_bytes=chip.memory.capacity_mb * 2**20,
         store_bytes=chip.weight_store.capacity_kb * 1024,
@@ -87,6 +87,7 @@ def program_limits(chip: ChipConfig) -> ProgramLimits:
         lanes=chip.mac_array.lanes,
         accumulators_per_lane=chip.mac_array.accumulators_per_lane,
         program_commands=chip.sequencer.program_commands,
+        missing_classes=frozenset(OP_CLASSES) - frozenset(chip.vector.ops),
     )
 
 

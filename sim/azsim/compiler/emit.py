@@ -68,7 +68,7 @@ class _Emitter:
     ) -> None:
         self.graph, self.placement, self.residency, self.chip = graph, placement, residency, chip
         self.image = DramImage(chip.memory.capacity_mb * 2**20)
-        self.semaphores = Semaphores(min(chip.sequencer.semaphores, 256))
+        self.semaphores = Semaphores(chip.sequencer.semaphores)
         abuf_bytes = chip.abuf.capacity_kb * 1024
         self.builder = ProgramBuilder(
             self.semaphores, abuf_bytes, chip.mac_array.accumulators_per_lane

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from azsim.config.load import chip_names, load_chip
 from azsim.config.rules import RULES
-from azsim.config.schema import OP_CLASSES, Block, ChipConfig, VectorOp
+from azsim.config.schema import NEEDED_OP_CLASSES, OP_CLASSES, Block, ChipConfig, VectorOp
 
 _EXAMPLE = "az1"
 
@@ -38,7 +38,9 @@ tests that models no chip.
 """
 
 _OP_NOTE = """\
-`vector.ops` lists each of these classes with the two keys below: {classes}.
+`vector.ops` lists these classes, each with the two keys below: {needed}.
+A vector unit may also have {others}; a program with an
+operation of a class that is not listed is refused.
 A command takes `latency_cycles` + beats x `interval_cycles`, and bank conflicts come on top
 (docs/timing_model.md, section 8).
 """
@@ -68,8 +70,13 @@ def _section(name: str, info: FieldInfo) -> Iterator[str]:
             inner = cast(type[Block], child.annotation)
             yield _key_table(list(inner.model_fields.items()), (name, key))
     if name == "vector":
-        yield _OP_NOTE.format(classes=", ".join(f"`{op}`" for op in OP_CLASSES))
+        others = [op for op in OP_CLASSES if op not in NEEDED_OP_CLASSES]
+        yield _OP_NOTE.format(needed=_listed(NEEDED_OP_CLASSES), others=_listed(others))
         yield _key_table(list(VectorOp.model_fields.items()), (name, "ops", "CLASS"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _key_table(fields: Sequence[tuple[str, FieldInfo]], path: tuple[str, ...]) -> str:

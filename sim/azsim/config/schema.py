@@ -19,8 +19,12 @@ from azsim.config._frozen import FrozenMap
 from azsim.config.rules import check_rules
 from azsim.units import BYTES_PER_KB, BYTES_PER_MB, is_power_of_two
 
-OpClass = Literal["copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax"]
+OpClass = Literal[
+    "copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax", "lut8", "extreme", "select",
+    "reduce", "argreduce", "norm", "log_softmax", "depthwise", "pack", "gru_cell",
+]  # fmt: skip
 OP_CLASSES: tuple[OpClass, ...] = get_args(OpClass)
+NEEDED_OP_CLASSES = OP_CLASSES[:7]  # the others a vector unit may be without
 FULL_WIDTH_BITS = 8
 
 
@@ -49,10 +53,10 @@ def _lists_full_width(value: dict[int, int]) -> FrozenMap[int, int]:
 
 
 def _lists_every_class(value: dict[OpClass, VectorOp]) -> FrozenMap[OpClass, VectorOp]:
-    for name in OP_CLASSES:
+    for name in NEEDED_OP_CLASSES:
         if name not in value:
             raise PydanticCustomError("chip_missing", "must be present", {"key": name})
-    return FrozenMap({name: value[name] for name in OP_CLASSES})
+    return FrozenMap({name: value[name] for name in OP_CLASSES if name in value})
 
 
 PowerOfTwo = AfterValidator(_power_of_two)
@@ -79,7 +83,11 @@ class Sequencer(Block):
     queue_depth: int = Field(
         ge=1, le=4096, description="Commands that wait in the queue of one engine."
     )
-    semaphores: int = Field(ge=1, le=65_536, description="Counting semaphores between engines.")
+    semaphores: int = Field(
+        ge=1,
+        le=256,
+        description="Counting semaphores between engines (a command names them in 8 bits).",
+    )
     semaphore_max: int = Field(ge=1, le=65_535, description="Largest value a semaphore can hold.")
     program_commands: int = Field(
         ge=1,
@@ -254,7 +262,8 @@ class VectorUnit(Block):
 
     lanes: int = Field(ge=1, le=4096, description="Elements of one beat.")
     ops: Annotated[dict[OpClass, VectorOp], AfterValidator(_lists_every_class)] = Field(
-        description="Cost per operation class; every class must be listed."
+        description="Cost per operation class. The first seven must be listed; a program with an "
+        "operation of another class that is not listed is refused."
     )
 
 

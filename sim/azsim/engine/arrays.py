@@ -49,18 +49,26 @@ def new_tables(params: isa.MachineParams, layout: TileLayout, abuf_bytes: int) -
 
 
 def new_storage(
-    params: isa.MachineParams, layout: TileLayout, dram: Bytes, store: Bytes, abuf: Bytes
+    params: isa.MachineParams,
+    layout: TileLayout,
+    memories: tuple[Bytes, Bytes, Bytes],
+    dense: int,
 ) -> Storage:
+    """Return the memories and what is made from them; `dense` weights behind the tiles count as
+    not zero.
+    """
+    dram, store, abuf = memories
     for name, memory in (("dram", dram), ("store", store), ("abuf", abuf)):
         if memory.dtype != np.uint8 or memory.ndim != 1 or not memory.flags.c_contiguous:
             raise SimulationError(f"{name} must be a contiguous vector of uint8")
     buffers = (params.tile_slots + params.units) * params.slot_weights
-    weights = buffers + layout.kept_weights
+    weights = buffers + layout.kept_weights + dense
     looks = params.skip in (isa.SKIP_WEIGHT, isa.SKIP_BOTH)
     try:
         pool = np.empty(weights, np.int8)
         pool[:buffers] = 0
         mask = np.zeros(weights // 64 + 1 if looks else 0, np.uint64)
+        mask[(weights - dense) // 64 :] = np.uint64((1 << 64) - 1)
         captured = np.empty(layout.captured_bytes, np.uint8)
         schedule = np.empty((layout.schedule_words, 2), np.int32)
     except MemoryError as error:

@@ -30,6 +30,7 @@ from azsim.errors import SimulationError
 from azsim_kernels import isa
 from azsim_kernels.machine import run_step
 from azsim_kernels.machine_effects import apply_effects
+from azsim_kernels.machine_more import apply_more
 from azsim_kernels.machine_tiles import own_slot
 from azsim_kernels.machine_types import (
     CORE,
@@ -98,7 +99,9 @@ class FastMachine:
         layout = lay_out_tiles(params, self._plan, (dram, store), keep_bytes)
         self._core = np.zeros(1, CORE)
         self._tables = new_tables(params, layout, abuf.size)
-        self._storage = new_storage(params, layout, dram, store, abuf)
+        dense = params.slot_weights if (self._plan.commands["opcode"] == isa.PACK).any() else 0
+        self._storage = new_storage(params, layout, (dram, store, abuf), dense)
+        self._packed["dense_pool"] = self._storage.pool.size - dense
         self._scratch = new_scratch(params)
         self._tile_decoder = TileDecoder(self._storage, self._tables.tiles, params)
         self._semaphores = np.stack([initial, kinds])
@@ -294,18 +297,35 @@ class FastMachine:
         return count == len(order)
 
     def _apply(self, order: Ints, slots: npt.NDArray[np.void]) -> int:
-        return int(
-            apply_effects(
-                self._plan,
-                order,
-                self._tables.tiles,
-                slots,
-                self.params.slot_weights,
-                self._tables.rows,
-                self._storage,
-                self.accumulators,
+        """Let commands take effect; return how many did before one that failed."""
+        done = 0
+        while True:
+            done += int(
+                apply_effects(
+                    self._plan,
+                    order[done:],
+                    self._tables.tiles,
+                    slots,
+                    self.params.slot_weights,
+                    self._tables.rows,
+                    self._storage,
+                    self.accumulators,
+                )
             )
-        )
+            if done == len(order) or not self._apply_one(int(order[done]), slots):
+                return done
+            done += 1
+
+    def _apply_one(self, command: int, slots: npt.NDArray[np.void]) -> bool:
+        """Let a command of an opcode after SOFTMAX take effect; False if it fails, or if it is
+        another one, which has failed.
+        """
+        opcode = int(self._plan.commands["opcode"][command])
+        if opcode < isa.LUT8:
+            return False
+        arg, weights = self._plan.args[command], self.params.slot_weights
+        status = apply_more(opcode, arg, slots, weights, self._storage, self.accumulators)
+        return status == isa.DONE
 
     def compile_results(self) -> None:
         """Call the kernels of the results with nothing to do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azsim.config import OP_CLASSES, ChipConfig
+from azsim.config import OP_CLASSES, ChipConfig, OpClass
 from azsim_kernels import isa
 
 _SKIP = ("none", "weight", "activation", "both")  # in the order of isa.SKIP_NONE and on
@@ -12,7 +12,7 @@ _PROFILE = ("bitmap", "ans", "none")  # in the order of isa.DECODER_BITMAP and o
 def machine_params(chip: ChipConfig) -> isa.MachineParams:
     """Return the kernels' view of `chip`."""
     simple, mac = chip.memory.simple, chip.mac_array
-    operations = [chip.vector.ops[name] for name in OP_CLASSES]
+    costs = [_cost(chip, name) for name in OP_CLASSES]
     widths = range(1, 9)
     products = tuple(mac.products_per_cycle(bits) // mac.macs_per_lane for bits in widths)
     return isa.MachineParams(
@@ -47,10 +47,19 @@ def machine_params(chip: ChipConfig) -> isa.MachineParams:
         accumulators_per_lane=mac.accumulators_per_lane,
         products_per_mac=products,  # type: ignore[arg-type]  # eight, by the range above
         vector_lanes=chip.vector.lanes,
-        vector_latency_cycles=tuple(op.latency_cycles for op in operations),  # type: ignore[arg-type]
-        vector_interval_cycles=tuple(op.interval_cycles for op in operations),  # type: ignore[arg-type]
+        vector_latency_cycles=tuple(latency for latency, _ in costs),
+        vector_interval_cycles=tuple(interval for _, interval in costs),
         abuf_banks=chip.abuf.banks,
         abuf_bank_bytes=chip.abuf.bank_bytes,
         abuf_ports_per_bank=chip.abuf.ports_per_bank,
         decoder_profile=_PROFILE.index(chip.decoder.profile),
     )
+
+
+def _cost(chip: ChipConfig, name: OpClass) -> tuple[int, int]:
+    """Latency and interval of a class; 0 for one that the chip does not have (`verify_program`
+    refuses programs that use it).
+    """
+    if name not in chip.vector.ops:
+        return 0, 0
+    return chip.vector.ops[name].latency_cycles, chip.vector.ops[name].interval_cycles

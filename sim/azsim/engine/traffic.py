@@ -14,20 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
+from azsim.engine.traffic_vector import (
+    ACCUMULATOR_BYTES,
+    MASK_WEIGHTS_PER_BYTE,
+    Chosen,
+    Ints,
+    Part,
+    vector_traffic,
+)
 from azsim.program import Port, Program
 from azsim_kernels import isa
 
-Ints = npt.NDArray[np.int64]
-Part = tuple[str, Ints, Ints]
-
-ACCUMULATOR_BYTES = 4
-RESCALE_PARAMETER_BYTES = 9  # of one row: multiplier int32, bias int32, shift int8
-ADDEND_BYTES = 4
 INDEX_BYTES = 4
 GROUP_WEIGHTS = 256
-MASK_WEIGHTS_PER_BYTE = 8
-# LSTM_CELL, of one hidden unit: four gates and the old state, all int16; new state int16, h int8.
-CELL_READ_BYTES, CELL_WRITE_BYTES = 10, 3
 
 
 def command_traffic(program: Program, chip: ChipConfig) -> Iterator[Part]:
@@ -40,9 +39,8 @@ def command_traffic(program: Program, chip: ChipConfig) -> Iterator[Part]:
     yield from _dma_a(commands, program.inputs, chip.memory.access_bytes)
     masked = has_masks(chip)
     yield from _decodes(commands, masked)
-    yield from _products(_Chosen(commands, isa.PRODUCT), chip, masked)
-    yield from _rescales(_Chosen(commands, isa.RESCALE))
-    yield from _vectors(commands)
+    yield from _products(Chosen(commands, isa.PRODUCT), chip, masked)
+    yield from vector_traffic(commands, masked)
 
 
 def has_masks(chip: ChipConfig) -> bool:
@@ -60,25 +58,8 @@ def moved_bytes(address: Ints, size: Ints, access: int) -> Ints:
     return moved
 
 
-class _Chosen:
-    """The commands of one opcode: `numbers`, and each operand by its name."""
-
-    def __init__(self, commands: npt.NDArray[Any], opcode: int) -> None:
-        self._names = isa.OPCODE_ARGS[opcode]
-        self.numbers: Ints = np.flatnonzero(commands["opcode"] == opcode)
-        self._arg = commands["arg"][self.numbers]
-
-    def __getitem__(self, name: str) -> Ints:
-        operand: Ints = self._arg[:, self._names.index(name)]
-        return operand
-
-    def element_bytes(self, name: str) -> Ints:
-        """Bytes of one element of the type in operand `name`."""
-        return np.left_shift(1, self[name])
-
-
 def _dma_w(commands: npt.NDArray[Any], access: int) -> Iterator[Part]:
-    fetch = _Chosen(commands, isa.FETCH)
+    fetch = Chosen(commands, isa.FETCH)
     dram = fetch["source"] == 0
     moved = moved_bytes(fetch["address"], fetch["bytes"], access)
     yield "dram_weight_read_bytes", fetch.numbers[dram], moved[dram]
@@ -86,7 +67,7 @@ def _dma_w(commands: npt.NDArray[Any], access: int) -> Iterator[Part]:
 
 
 def _dma_a(commands: npt.NDArray[Any], inputs: tuple[Port, ...], access: int) -> Iterator[Part]:
-    load, store = _Chosen(commands, isa.LOAD), _Chosen(commands, isa.STORE)
+    load, store = Chosen(commands, isa.LOAD), Chosen(commands, isa.STORE)
     moved = moved_bytes(load["dram_address"], load["bytes"], access)
     of_input = np.zeros(len(load.numbers), np.bool_)
     for port in inputs:
@@ -98,17 +79,17 @@ def _dma_a(commands: npt.NDArray[Any], inputs: tuple[Port, ...], access: int) ->
     moved = moved_bytes(store["dram_address"], store["bytes"], access)
     yield "dram_write_bytes", store.numbers, moved
     yield "abuf_dma_read_bytes", store.numbers, store["bytes"]
-    yield from _gathers(_Chosen(commands, isa.GATHER), access)
+    yield from _gathers(Chosen(commands, isa.GATHER), access)
 
 
-def _gathers(gather: _Chosen, access: int) -> Iterator[Part]:
+def _gathers(gather: Chosen, access: int) -> Iterator[Part]:
     rows, width = gather["indices"], gather["row_bytes"]
     yield "dram_activation_read_bytes", gather.numbers, rows * _most_moved(gather, access)
     yield "abuf_dma_read_bytes", gather.numbers, rows * INDEX_BYTES
     yield "abuf_dma_write_bytes", gather.numbers, rows * width
 
 
-def _most_moved(gather: _Chosen, access: int) -> Ints:
+def _most_moved(gather: Chosen, access: int) -> Ints:
     """The most bytes that one row of each table moves; where rows lie repeats after `access`."""
     most = np.zeros(len(gather.numbers), np.int64)
     tables = zip(gather["table_address"], gather["row_bytes"], gather["table_rows"], strict=True)
@@ -120,14 +101,14 @@ def _most_moved(gather: _Chosen, access: int) -> Ints:
 
 def _decodes(commands: npt.NDArray[Any], masked: bool) -> Iterator[Part]:
     for opcode in (isa.TILE, isa.RAW):
-        tile = _Chosen(commands, opcode)
+        tile = Chosen(commands, opcode)
         weights = tile["groups"] * GROUP_WEIGHTS
         yield "wbuf_weight_write_bytes", tile.numbers, weights
         if masked:
             yield "wbuf_mask_write_bytes", tile.numbers, weights // MASK_WEIGHTS_PER_BYTE
 
 
-def _products(product: _Chosen, chip: ChipConfig, masked: bool) -> Iterator[Part]:
+def _products(product: Chosen, chip: ChipConfig, masked: bool) -> Iterator[Part]:
     array = chip.mac_array
     rows, columns, together = product["rows"], product["columns"], product["activation_columns"]
     group_rows = array.lanes * array.item_rows_per_lane
@@ -140,42 +121,3 @@ def _products(product: _Chosen, chip: ChipConfig, masked: bool) -> Iterator[Part
     sums = rows * together * ACCUMULATOR_BYTES
     yield "accumulator_read_bytes", numbers, np.where(product["clear"] == 0, sums, 0)
     yield "accumulator_write_bytes", numbers, sums
-
-
-def _rescales(rescale: _Chosen) -> Iterator[Part]:
-    elements, numbers = rescale["rows"] * rescale["columns"], rescale.numbers
-    addends = np.where(rescale["flags"] & isa.FLAG_ADDEND, elements * ADDEND_BYTES, 0)
-    yield "accumulator_read_bytes", numbers, elements * ACCUMULATOR_BYTES
-    yield "abuf_parameter_read_bytes", numbers, elements * RESCALE_PARAMETER_BYTES
-    yield "abuf_vector_read_bytes", numbers, addends
-    yield "abuf_vector_write_bytes", numbers, elements * rescale.element_bytes("dst_type")
-
-
-def _vectors(commands: npt.NDArray[Any]) -> Iterator[Part]:
-    """Every VECTOR command but RESCALE: bytes read and written."""
-    copy = _Chosen(commands, isa.COPY)
-    copied = copy["element_bytes"] * copy["shape0"] * copy["shape1"] * copy["shape2"]
-    yield from _read_written(copy, copied * copy["shape3"], copied * copy["shape3"])
-    for opcode in (isa.REQUANT, isa.LUT):
-        single = _Chosen(commands, opcode)
-        read = single["elements"] * single.element_bytes("src_type")
-        yield from _read_written(single, read, _written(single))
-    for opcode in (isa.ADD, isa.MUL):
-        pair = _Chosen(commands, opcode)
-        widths = pair.element_bytes("a_type") + pair.element_bytes("b_type")
-        yield from _read_written(pair, pair["elements"] * widths, _written(pair))
-    cell = _Chosen(commands, isa.LSTM_CELL)
-    hidden = cell["hidden"]
-    yield from _read_written(cell, hidden * CELL_READ_BYTES, hidden * CELL_WRITE_BYTES)
-    softmax = _Chosen(commands, isa.SOFTMAX)
-    elements = softmax["rows"] * softmax["columns"]
-    yield from _read_written(softmax, elements, elements)
-
-
-def _written(chosen: _Chosen) -> Ints:
-    return chosen["elements"] * chosen.element_bytes("dst_type")
-
-
-def _read_written(chosen: _Chosen, read: Ints, written: Ints) -> Iterator[Part]:
-    yield "abuf_vector_read_bytes", chosen.numbers, read
-    yield "abuf_vector_write_bytes", chosen.numbers, written

@@ -36,6 +36,7 @@ class ProgramLimits:
     lanes: int
     accumulators_per_lane: int
     program_commands: int
+    missing_classes: frozenset[str] = frozenset()  # vector classes that the chip is without
 
 
 # The widest chip that the command set can speak of: what holds for a program of any chip. Sizes
@@ -64,7 +65,8 @@ def verify_program(program: Program, limits: ProgramLimits) -> None:
     _verify_sizes(program, limits)
     _verify_heads(program, limits)
     _verify_semaphores(program, limits)
-    for rule in (_fetch_rules, _dma_a_rules, _decode_rules, _product_rules, _rescale_rules):
+    _verify_classes(program, limits)
+    for rule in RULES:
         for opcodes, wrong, text in rule(program, limits):
             _refuse(program, np.isin(program.commands["opcode"], opcodes) & wrong, text)
     _verify_tiles(program, limits)
@@ -112,6 +114,14 @@ def _verify_heads(program: Program, limits: ProgramLimits) -> None:
     layer = commands["layer"]
     wrong = (layer < -1) | (layer >= len(program.layers))
     _refuse(program, wrong, f"layer must be -1..{len(program.layers) - 1}")
+
+
+def _verify_classes(program: Program, limits: ProgramLimits) -> None:
+    for opcode, number in isa.OPCODE_VECTOR_CLASS.items():
+        name = isa.VECTOR_CLASSES[number]
+        if name in limits.missing_classes:
+            text = f"the chip must have vector.ops.{name}, and has not"
+            _refuse(program, program.commands["opcode"] == opcode, text)
 
 
 def _verify_semaphores(program: Program, limits: ProgramLimits) -> None:
@@ -247,6 +257,36 @@ def _rescale_rules(program: Program, limits: ProgramLimits) -> Rules:
         (code, (parameters % 4 != 0) | _outside(parameters, 9 * rows, limits.abuf_bytes),
          "parameters must be inside ABUF, aligned to 4"),
     ]  # fmt: skip
+
+
+def _pack_rules(program: Program, limits: ProgramLimits) -> Rules:
+    arg, code = program.commands["arg"], (isa.PACK,)
+    slot, rows, columns = arg[:, 0], arg[:, 2], arg[:, 3]
+    small = (rows >= 1) & (columns >= 1) & (rows <= 65536) & (columns <= 65536)
+    fits = small & (np.where(small, rows, 0) * np.where(small, columns, 0) <= limits.slot_weights)
+    last = np.zeros(len(arg), np.int64)
+    wild = np.zeros(len(arg), np.bool_)
+    for count, stride in ((rows, arg[:, 4]), (columns, arg[:, 5])):
+        used = small & (count > 1)
+        outside = used & ((stride < 0) | (stride > limits.abuf_bytes))
+        wild |= outside
+        last += np.where(used & ~outside, (count - 1) * np.where(used & ~outside, stride, 0), 0)
+    source = wild | _outside(arg[:, 1], last + 1, limits.abuf_bytes)
+    return [
+        (code, (slot < 0) | (slot >= limits.tile_slots), f"slot must be below {limits.tile_slots}"),
+        (code, ~fits, f"rows x columns must fit a slot of {limits.slot_weights} weights"),
+        (code, source, "the matrix must be inside ABUF"),
+    ]
+
+
+RULES = (
+    _fetch_rules,
+    _dma_a_rules,
+    _decode_rules,
+    _product_rules,
+    _rescale_rules,
+    _pack_rules,
+)
 
 
 def _verify_tiles(program: Program, limits: ProgramLimits) -> None:
