@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ class Case:
     """One net, compiled, with its frames as floats and as integers."""
 
     path: Path
+    inputs: Path
     graph: Graph
     chip: ChipConfig
     program: Program
@@ -71,7 +73,7 @@ def make_case(folder: Path, net: str, chip_name: str, frames: int) -> Case:
     floats = [{n: a[k] for n, a in arrays.items()} for k in range(frames)]
     integers = list(quantize_inputs(prepared.program, prepared.inputs))
     frame_ms = read_frame_ms(graph) or 30.0
-    return Case(path, graph, chip, prepared.program, floats, integers, frame_ms)
+    return Case(path, inputs, graph, chip, prepared.program, floats, integers, frame_ms)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -124,6 +126,38 @@ class Simulation:
         return time.perf_counter() - began
 
 
+# A run of its own, as `azsim run` makes it: what it holds at most, and what the bare imports do.
+# (The kernel's own high-water mark: `ru_maxrss` would begin with that of the process before.)
+_ONE_RUN = """
+import sys
+import azsim.api, azsim.cli.app
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+before = peak()
+azsim.api.run(sys.argv[1], input=sys.argv[2], chip=sys.argv[3], cache=sys.argv[4] == "cache")
+print(peak(), before)
+"""
+
+
+def measure_memory(case: Case, weights: int) -> dict[str, float]:
+    """Peak resident memory of a run in MB, and above the imports as a multiple of the weights as
+    int8: of a run that compiles its program, and of one that finds it in the cache."""
+    command = [sys.executable, "-c", _ONE_RUN, str(case.path), str(case.inputs), case.chip.name]
+    runs = []
+    for mode in ("no cache", "cache", "cache"):  # the second fills the cache
+        done = subprocess.run([*command, mode], stdout=subprocess.PIPE, text=True, check=True)
+        runs.append([float(word) for word in done.stdout.split()])
+    (peak, bare), _, (cached, cached_bare) = runs
+    mega = weights / 2**20
+    return {
+        "peak_memory_mb": peak,
+        "peak_over_int8_weights": (peak - bare) / mega,
+        "peak_memory_cached_mb": cached,
+        "peak_over_int8_weights_cached": (cached - cached_bare) / mega,
+    }
+
+
 def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Run both in turn and return the figures (seconds are per frame)."""
     frames = len(case.floats)
@@ -150,7 +184,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         "timing_only_ms_per_frame": 1000 * statistics.median(t for _, _, t in rows),
         "frames_per_second": 1 / statistics.median(a for a, _, _ in rows),
         "simulated_cycles_per_second": exact.cycles / statistics.median(a for a, _, _ in rows),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **measure_memory(case, weights),
         "weights": weights,
         "load_average": os.getloadavg()[0],
     }

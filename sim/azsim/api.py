@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,16 @@ def azsim_version() -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A graph with its inputs, compiled for a chip; `integers` is made when asked for."""
+    """A graph with its inputs, compiled for a chip.
 
-    graph: Graph
+    `integers` makes the integer graph when asked for, and keeps the float graph alive for it.
+    """
+
     inputs: Inputs
     calibration: Calibration
     plan: CompressionPlan
     program: Program
-    integers: Callable[[], IntegerGraph]
+    integers: Callable[[], IntegerGraph] | None
 
 
 def run(
@@ -130,6 +132,10 @@ def run(
         tell("compiling kernels", 0, 1)
         warming.wait()
         tell("compiling kernels", 1, 1)
+    seeds = _seeds(graph)
+    del graph  # the float weights are most of what a run holds, and not needed any more
+    if not verify:
+        prepared = replace(prepared, integers=None)
     modes = _Modes(timing_only, verify, explain or out is not None)
     outcome = _simulate(prepared, chip_config, frames_per_pass, modes, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
@@ -152,7 +158,7 @@ def run(
         integers=outputs,
         sqnr_db=_all_sqnr(prepared.program, outputs, prepared.calibration.outputs),
         verification=outcome.verification,
-        seeds=_seeds(graph),
+        seeds=seeds,
         wall_seconds=outcome.seconds,
         weight_path=outcome.weight_path,
     )
@@ -199,7 +205,7 @@ def _simulate(
         progress=lambda done: tell("simulating", done, len(steps)),
     )
     verification = None
-    if modes.verify:
+    if modes.verify and prepared.integers is not None:
         verification = _verify(prepared.integers(), steps, result.outputs, tell)
     return _Outcome(
         result.counters, result.outputs, verification, result.weight_path, result.seconds
@@ -297,7 +303,7 @@ def prepare(
         else compile_cached(batched, chip, ranges, plan, f"{frames_per_pass} x {key}", integers)
     )
     progress("compiling", 1, 1)
-    return Prepared(graph, inputs, calibration, plan, program, integers)
+    return Prepared(inputs, calibration, plan, program, integers)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from azsim.cli.screen import screen
+from azsim.cli.screen import reader_may_leave, screen
 from azsim.report.compare import compare_folders
 from azsim.report.compare_console import print_comparison
 
@@ -42,7 +42,8 @@ def compare(
       azsim compare runs/az1 runs/dense
     """
     comparison = compare_folders(run_a, run_b, force)
-    if as_json:
-        print(json.dumps(comparison.to_json(), indent=2))
-    else:
-        print_comparison(comparison, screen(), layers)
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps(comparison.to_json(), indent=2))
+        else:
+            print_comparison(comparison, screen(), layers)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table as RichTable
 
+from azsim.cli.screen import reader_may_leave, screen
 from azsim.validate import (
     Table,
     eie_array,
@@ -50,10 +50,11 @@ def validate(
     if context.invoked_subcommand is not None:
         return 0
     tables = published_tables(table or ())
-    if as_json:
-        print(json.dumps([table_json(each) for each in tables], indent=2))
-    else:
-        _print_tables(tables)
+    with reader_may_leave():  # whether or not all is read, the exit code tells what was found
+        if as_json:
+            print(json.dumps([table_json(each) for each in tables], indent=2))
+        else:
+            _print_tables(tables)
     return 0 if all(each.passed for each in tables) else 1
 
 
@@ -98,12 +99,10 @@ def _show(counters: dict[str, Any], expect: int | None, as_json: bool) -> int:
     passed = expect is None or counters["cycles"] == expect
     if expect is not None:
         counters |= {"expected_cycles": expect, "passed": passed}
-    if as_json:
-        print(json.dumps(counters, indent=2))
-    else:
-        width = max(map(len, counters))
-        for name, value in counters.items():
-            print(f"{name:<{width}}  {_text(value)}")
+    width = max(map(len, counters))
+    lines = [f"{name:<{width}}  {_text(value)}" for name, value in counters.items()]
+    with reader_may_leave():
+        print(json.dumps(counters, indent=2) if as_json else "\n".join(lines))
     return 0 if passed else 1
 
 
@@ -114,7 +113,7 @@ def _text(value: Any) -> str:
 
 
 def _print_tables(tables: list[Table]) -> None:
-    console = Console(highlight=False)
+    console = screen()
     for table in tables:
         console.print(f"{table.name}: {table.title}; {table.quantity}", markup=False)
         console.print(_rich_table(table))

@@ -12,6 +12,7 @@ import onnx.defs
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from azsim.errors import ModelError
+from azsim.frontend.model_parts import Place, without_large_weights
 from azsim.graph.text import quoted
 
 OLDEST_OPSET = 13
@@ -21,15 +22,17 @@ STATE_PROPERTY = "azsim.state"
 FRAME_PROPERTY = "azsim.frame_ms"
 
 
-def load_model(path: Path) -> onnx.ModelProto:
-    """Return the parsed file. External data is not read. Raises ModelError without the path."""
+def load_model(path: Path) -> tuple[onnx.ModelProto, dict[str, Place]]:
+    """Return the parsed file, and by name where in it the data of initializers are that were left
+    out as too large to hold twice. External data is not read. Raises ModelError without the path.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ModelError("must be a plain file")
         if status.st_size > MAX_FILE_BYTES:
             raise ModelError(f"must be at most {MAX_FILE_BYTES} bytes, not {status.st_size}")
-        content = path.read_bytes()
+        content, places = _content(path, status.st_size)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}") from None
     model = onnx.ModelProto()
@@ -42,7 +45,13 @@ def load_model(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph") or not model.opset_import:
         raise ModelError("must be an ONNX file; it holds no graph or no opset")
     check_texts(model)
-    return model
+    return model, {model.graph.initializer[k].name: place for k, place in places.items()}
+
+
+def _content(path: Path, size: int) -> tuple[bytes, dict[int, Place]]:
+    with path.open("rb") as file:
+        split = without_large_weights(file.fileno(), size)
+        return (file.read(), {}) if split is None else split
 
 
 def _texts(model: onnx.ModelProto) -> Iterator[object]:

@@ -46,7 +46,8 @@ def read_onnx(path: str | Path) -> Graph:
     """
     path = Path(path)
     try:
-        return _Reader(load_model(path), path).read()
+        model, places = load_model(path)
+        return _Reader(model, TensorReader(path, places)).read()
     except ModelError as error:
         raise ModelError(one_line(f"{path}: {error}")) from None
 
@@ -62,7 +63,7 @@ def _refuse_repeated(names: Iterable[str], what: str) -> None:
 class _Reader:
     """One reading of one file. Methods are called in the order they stand here."""
 
-    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+    def __init__(self, model: onnx.ModelProto, tensors: TensorReader) -> None:
         self._opset = opset_version(model)
         self._model = model
         self._graph = model.graph
@@ -73,7 +74,7 @@ class _Reader:
         self._given = [i for i in self._graph.input if i.name not in self._initializers]
         self._outputs = [output.name for output in self._graph.output]
         self._node_names = self._name_nodes()
-        self._tensors = TensorReader(path.parent)
+        self._tensors = tensors
         self._folder = Folder(self._tensors, self._opset)
         self._builder = GraphBuilder(self._check_names(), self._outputs, self._folder.spend)
         self._builder.reserve_node_names(self._node_names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from azsim.errors import ModelError
+from azsim.frontend.model_parts import Place
 from azsim.graph.text import quoted, shape_text
 
 Array = npt.NDArray[np.generic]
@@ -55,11 +57,13 @@ def kind_name(kind: int) -> str:
 
 
 class TensorReader:
-    """Reads the tensors of one model whose external data lie in `folder`, within fixed bounds:
-    a small file that states large tensors, or the same external bytes many times, is refused."""
+    """Reads the tensors of the model in file `path`, within fixed bounds: a small file that states
+    large tensors, or the same external bytes many times, is refused. External data lie in the
+    file's folder; `places` says by name where in the file itself data are that were not parsed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, path: Path, places: Mapping[str, Place]) -> None:
+        self._path, self._places = path, places
+        self._folder = path.parent
         self._elements_left = MAX_MODEL_ELEMENTS
         self._bytes_left: dict[Path, int] = {}  # by external file
 
@@ -88,7 +92,21 @@ class TensorReader:
             raise ModelError(f"{what} must be stored in one piece, not in segments")
         if tensor.data_location == _KINDS.EXTERNAL:
             return self._read_external(tensor, what).reshape(shape)
+        if name in self._places:
+            return self._read_place(tensor, what, self._places[name]).reshape(shape)
         return _read_inside(tensor, what).reshape(shape)
+
+    def _read_place(self, tensor: onnx.TensorProto, what: str, place: Place) -> Array:
+        dtype, count = DTYPES[tensor.data_type], math.prod(tensor.dims)
+        packed = tensor.data_type in _PACKED
+        wanted = -(-count // 2) if packed else count * dtype.itemsize
+        _check_count(what, place.size, wanted, "bytes")
+        try:
+            stored = np.fromfile(self._path, np.uint8, count=place.size, offset=place.offset)
+        except OSError as error:
+            raise ModelError(f"{what}: cannot read: {error.strerror}") from None
+        _check_count(what, stored.size, wanted, "bytes")  # the file was changed meanwhile
+        return _unpacked(stored, count, dtype) if packed else stored.view(dtype)
 
     def _read_external(self, tensor: onnx.TensorProto, what: str) -> Array:
         entries = {entry.key: entry.value for entry in tensor.external_data}

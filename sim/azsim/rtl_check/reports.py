@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from azsim.errors import ConfigError
+from azsim._atomic import replaced_file
 from azsim.rtl_check.coverage import goals
 from azsim.rtl_check.runner import Outcome, Verification
 
@@ -67,10 +67,10 @@ def coverage_text(run: Verification) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a report under a temporary name, then rename it."""
-    temporary = path.with_name(path.name + ".part")
-    try:
+    """Write a report; it appears whole or not at all.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with replaced_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
