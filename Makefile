@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench rtl rtl-volume rtl-synth rtl-formal
+.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench fuzz rtl rtl-volume rtl-synth rtl-formal
 
 export PYTHON
 PY := .venv/bin/python
@@ -48,6 +48,10 @@ docs: .venv/.setup-demo ## write the generated pages anew
 bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+fuzz: .venv/.setup-test ## damaged streams, a new seed each time: a million in software, 200,000 cycles in RTL
+	$(PY) -m azsim.rtl_check.fuzz --mutations $(or $(MUTATIONS),1000000)
+	$(PY) -m azsim verify-rtl --cycles $(or $(CYCLES),200000) --seed $$(date +%s)
+
 rtl: .venv/.setup-test ## the RTL against the clocked model (tests/rtl)
 	$(PY) -m pytest -q tests/rtl
 
@@ -55,9 +59,9 @@ rtl-volume: .venv/.setup-test ## millions of cycles of the RTL through Verilator
 	@tools/setup.sh verilator
 	$(PY) -m azsim.rtl_check.volume --cycles $(or $(CYCLES),2000000)
 
-rtl-synth: .venv/.setup-test ## size of the decoder in generic gates (yosys)
+rtl-synth: .venv/.setup-test ## size of the decoder in generic gates (yosys); ECP5=1: also placed on an ECP5
 	@tools/setup.sh yosys
-	$(PY) tools/rtl_synth.py
+	$(PY) tools/rtl_synth.py $(if $(ECP5),--ecp5)
 
 rtl-formal: .venv/.setup-test ## prove the decoder's handshake properties (yosys, z3)
 	@tools/setup.sh yosys

@@ -1,6 +1,6 @@
 """Plant small bugs in copies of the decoder's RTL and see whether lockstep finds them.
 
-    python tools/rtl_mutants.py [--count N] [--seed S] [--cycles N] [--module NAME]
+    python tools/rtl_mutants.py [--count N] [--skip N] [--seed S] [--cycles N] [--module NAME]
 
 A mutant differs in one place: an operator, a constant, a negation, an assignment left out. Each is
 run with `azsim verify-rtl`'s scenarios. Survivors are printed with their line: an equivalent one (a
@@ -131,14 +131,15 @@ def chosen(options: argparse.Namespace) -> list[Mutant]:
     files = [path for path in rtl_sources(RTL) if options.module in path.stem]
     every = [mutant for path in files for mutant in mutants(path)]
     random.Random(options.seed).shuffle(every)
-    print(f"{len(every)} mutants, {min(options.count, len(every))} are run", flush=True)
-    return every[: options.count]
+    print(f"{len(every)} mutants", flush=True)
+    return every[options.skip :][: options.count]
 
 
 def main() -> int:
     """Run the mutants; print each one's fate."""
     parser = argparse.ArgumentParser(description="Lockstep against planted bugs.")
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first ones")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cycles", type=int, default=DEFAULT_CYCLES)
     parser.add_argument("--module", default="", help="part of a module's name")

