@@ -224,3 +224,23 @@ def test_sizes_in_bytes(tiny: ChipConfig) -> None:
     assert tiny.weight_store.capacity_bytes == 4096
     assert tiny.abuf.capacity_bytes == 16_384
     assert tiny.decoder.port_bytes == 8
+
+
+def test_later_operation_classes_may_be_missing_and_the_first_seven_may_not() -> None:
+    tree = yaml.safe_load(chip_to_yaml(load_chip("tiny")))
+    del tree["vector"]["ops"]["norm"]
+    found = parse_chip(yaml.safe_dump(tree), "mine.yaml")
+    assert "norm" not in found.vector.ops
+    assert "gru_cell" in found.vector.ops
+    del tree["vector"]["ops"]["lut"]
+    with pytest.raises(ConfigError, match=r"^mine\.yaml: vector\.ops\.lut: must be present$"):
+        parse_chip(yaml.safe_dump(tree), "mine.yaml")
+
+
+def test_commands_name_semaphores_in_eight_bits() -> None:
+    assert load_chip("tiny", ["sequencer.semaphores=256"]).sequencer.semaphores == 256
+    message = (
+        "override 'sequencer.semaphores=257': sequencer.semaphores: must be at most 256, not 257"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        load_chip("tiny", ["sequencer.semaphores=257"])

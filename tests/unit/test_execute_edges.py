@@ -29,6 +29,20 @@ RESCALE = {"rows": 6, "acc_base": 0, "columns": 2, "acc_stride": 2, "param_addre
 PRODUCT = {"rows": 6, "columns": 8, "activation_address": 0, "activation_columns": 2,
            "activation_stride_bytes": 8, "acc_base": 0, "acc_stride": 2}  # fmt: skip
 
+LUT8 = {"src": 0, "elements": 8, "dst": 200, "table": 0}
+EXTREME = ADD | {"multiplier_a": 1, "multiplier_b": 1}
+SELECT = {"cond": 0, "a": 16, "b": 32, "dst": 64, "elements": 8, "element_bytes": 2,
+          "cond_period": 8, "a_period": 8, "b_period": 8}  # fmt: skip
+REDUCE = {"src": 0, "dst": 100, "channels": 4, "out_h": 2, "out_w": 3, "kernel_h": 2,
+          "kernel_w": 2, "src_stride_h": 16, "src_stride_w": 4, "tap_stride_h": 16,
+          "tap_stride_w": 4}  # fmt: skip
+DEPTHWISE = REDUCE | {"weight_address": 48, "param_address": 64, "dst_pixel_stride_bytes": 5}
+ARGREDUCE = {"src": 0, "rows": 2, "columns": 8, "dst": 64, "k": 3, "values": -1}
+NORM = {"src": 0, "src_type": 1, "rows": 2, "columns": 8, "dst": 64, "dst_type": 0,
+        "param_address": 128}  # fmt: skip
+GRU = {"z": 0, "r": 0, "n_x": 16, "n_h": 16, "h_in": 32, "h_out": 48, "y_out": 64, "hidden": 8}
+PACK = {"src": 0, "rows": 4, "columns": 8, "row_stride_bytes": 8, "column_stride_bytes": 1}
+
 # opcode, operands, operand to change, last value taken, first value refused
 EDGES = [
     (isa.COPY, COPY, "src", SIZE - 6, SIZE - 5),
@@ -82,6 +96,83 @@ EDGES = [
     (isa.LSTM_CELL, CELL, "c_fraction_bits", 0, -1),
     (isa.LSTM_CELL, CELL, "hidden", 32, 33),
     (isa.LSTM_CELL, CELL, "h_zero_point", -128, -129),
+    (isa.LSTM_CELL, CELL | {"couple": 1}, "gates", SIZE - 48, SIZE - 46),
+    (isa.LSTM_CELL, CELL, "couple", 2, 3),
+    (isa.LSTM_CELL, CELL, "couple", 0, -1),
+    (isa.LUT8, LUT8, "table", 0, 1),  # 256 bytes of 256
+    (isa.LUT8, LUT8, "src", SIZE - 8, SIZE - 7),
+    (isa.LUT8, LUT8, "dst", SIZE - 8, SIZE - 7),
+    (isa.LUT8, LUT8, "elements", 56, 57),
+    (isa.LUT8, LUT8, "elements", 1, 0),
+    (isa.EXTREME, EXTREME, "kind", 1, 2),
+    (isa.EXTREME, EXTREME, "kind", 0, -1),
+    (isa.EXTREME, EXTREME, "multiplier_a", 2**31 - 1, 2**31),
+    (isa.EXTREME, EXTREME, "multiplier_b", 0, -1),
+    (isa.EXTREME, EXTREME, "shift", 62, 63),
+    (isa.EXTREME, EXTREME, "b_period", 120, 121),
+    (isa.EXTREME, EXTREME, "a_zero_point", -32768, -32769),
+    (isa.EXTREME, EXTREME, "dst", SIZE - 16, SIZE - 14),
+    (isa.SELECT, SELECT, "element_bytes", 4, 3),
+    (isa.SELECT, SELECT, "cond", SIZE - 8, SIZE - 7),
+    (isa.SELECT, SELECT, "a", SIZE - 16, SIZE - 14),
+    (isa.SELECT, SELECT, "b", 30, 31),
+    (isa.SELECT, SELECT, "b_period", 1, 0),
+    (isa.SELECT, SELECT, "a_period", 120, 121),
+    (isa.SELECT, SELECT, "dst", SIZE - 16, SIZE - 14),
+    # The last byte read is src + 16 + 8 + 16 + 4 + 3 = src + 47.
+    (isa.REDUCE, REDUCE, "src", SIZE - 48, SIZE - 47),
+    (isa.REDUCE, REDUCE, "src_stride_h", SIZE - 32, SIZE - 31),
+    (isa.REDUCE, REDUCE, "tap_stride_w", 0, -1),
+    (isa.REDUCE, REDUCE | {"kernel_h": 1}, "tap_stride_h", -(2**63), None),
+    (isa.REDUCE, REDUCE, "dst", SIZE - 24, SIZE - 23),
+    (isa.REDUCE, REDUCE | {"tap_stride_h": 0}, "kernel_h", 32768, 32769),  # 65,536 taps
+    (isa.REDUCE, REDUCE, "kind", 2, 3),
+    (isa.REDUCE, REDUCE, "shift", 62, 63),
+    (isa.REDUCE, REDUCE, "src_zero_point", -128, -129),
+    (isa.REDUCE, REDUCE, "dst_zero_point", 127, 128),
+    (isa.REDUCE, REDUCE, "channels", 1, 0),
+    (isa.DEPTHWISE, DEPTHWISE, "src", SIZE - 48, SIZE - 47),
+    (isa.DEPTHWISE, DEPTHWISE, "weight_address", SIZE - 16, SIZE - 15),
+    (isa.DEPTHWISE, DEPTHWISE, "param_address", 220, 221),
+    (isa.DEPTHWISE, DEPTHWISE, "param_address", 220, 224),
+    (isa.DEPTHWISE, DEPTHWISE, "dst_pixel_stride_bytes", 30, 31),
+    (isa.DEPTHWISE, DEPTHWISE, "dst_pixel_stride_bytes", 4, 3),
+    (isa.DEPTHWISE, DEPTHWISE, "flags", 2, 1),
+    (isa.DEPTHWISE, DEPTHWISE, "dst_zero_point", 127, 128),
+    (isa.ARGREDUCE, ARGREDUCE, "k", 8, 9),
+    (isa.ARGREDUCE, ARGREDUCE, "k", 1, 0),
+    (isa.ARGREDUCE, ARGREDUCE, "values", SIZE - 6, SIZE - 5),
+    (isa.ARGREDUCE, ARGREDUCE, "values", -1, -2),
+    (isa.ARGREDUCE, ARGREDUCE, "dst", SIZE - 24, SIZE - 20),
+    (isa.ARGREDUCE, ARGREDUCE, "dst", 4, 6),
+    (isa.ARGREDUCE, ARGREDUCE, "src", SIZE - 16, SIZE - 15),
+    (isa.ARGREDUCE, ARGREDUCE, "kind", 1, 2),
+    (isa.NORM, NORM, "src_type", 1, 2),
+    (isa.NORM, NORM, "dst_type", 1, 2),
+    (isa.NORM, NORM, "param_address", SIZE - 64, SIZE - 60),
+    (isa.NORM, NORM, "param_address", 4, 6),
+    (isa.NORM, NORM, "epsilon", 2**60, 2**60 + 1),
+    (isa.NORM, NORM, "epsilon", 0, -1),
+    (isa.NORM, NORM, "shift", 62, 63),
+    (isa.NORM, NORM, "kind", 1, 2),
+    (isa.NORM, NORM, "src_zero_point", -32768, -32769),
+    (isa.NORM, NORM, "dst_zero_point", 127, 128),
+    (isa.NORM, NORM, "src", SIZE - 32, SIZE - 30),
+    (isa.LOG_SOFTMAX, SOFTMAX, "dst", SIZE - 16, SIZE - 15),
+    (isa.LOG_SOFTMAX, SOFTMAX, "rows", 24, 25),
+    (isa.LOG_SOFTMAX, SOFTMAX, "dst_zero_point", 127, 128),
+    (isa.GRU_CELL, GRU, "r", -1, None),  # not read
+    (isa.GRU_CELL, GRU | {"reset": 1}, "r", 0, -1),
+    (isa.GRU_CELL, GRU | {"reset": 1}, "n_h", SIZE - 16, SIZE - 14),
+    (isa.GRU_CELL, GRU, "reset", 1, 2),
+    (isa.GRU_CELL, GRU, "h_out", SIZE - 16, SIZE - 15),
+    (isa.GRU_CELL, GRU, "y_out", SIZE - 8, SIZE - 7),
+    (isa.GRU_CELL, GRU, "y_zero_point", -128, -129),
+    (isa.PACK, PACK, "src", SIZE - 32, SIZE - 31),
+    (isa.PACK, PACK, "rows", 8, 9),  # 64 weights
+    (isa.PACK, PACK, "columns", 16, 17),
+    (isa.PACK, PACK, "row_stride_bytes", 0, -1),
+    (isa.PACK, PACK | {"columns": 1}, "column_stride_bytes", -1, None),
     (isa.SOFTMAX, SOFTMAX, "dst", SIZE - 16, SIZE - 15),
     (isa.SOFTMAX, SOFTMAX, "rows", 24, 25),
     (isa.SOFTMAX, SOFTMAX, "columns", 96, 97),
@@ -124,6 +215,8 @@ def run(module, opcode: int, operands: dict[str, int], size: int = SIZE) -> int:
     accumulators = np.zeros((LANES, DEPTH), dtype=np.int32)
     if opcode == isa.PRODUCT:
         return module.mac_accumulate(arg, np.zeros(64, dtype=np.int8), abuf, accumulators)
+    if opcode == isa.PACK:
+        return module.pack_matrix(arg, np.zeros(64, dtype=np.int8), abuf)
     return module.execute_vector(opcode, arg, abuf, accumulators)
 
 

@@ -84,6 +84,22 @@ BROKEN: list[tuple[Program, str]] = [
         small_program(semaphore_initial=np.array([0, 256], np.int64)),
         "initial semaphore counts must be 0..255",
     ),
+    (
+        only(command(isa.PACK, 4, 0, 2, 2, 2, 1)),
+        "command 0 (PACK): slot must be below 4",
+    ),
+    (
+        only(command(isa.PACK, 0, 0, 33, 32, 32, 1)),
+        "command 0 (PACK): rows x columns must fit a slot of 1024 weights",
+    ),
+    (
+        only(command(isa.PACK, 0, 4096 - 63, 2, 32, 32, 1)),
+        "command 0 (PACK): the matrix must be inside ABUF",
+    ),
+    (
+        only(command(isa.PACK, 0, 0, 2, 32, -1, 1)),
+        "command 0 (PACK): the matrix must be inside ABUF",
+    ),
     (only(command(L, 0, 0, 8, opcode=26)), "command 0 (opcode 26): opcode must be below 26"),
     (
         only(command(L, 0, 0, 8, engine=3)),
@@ -269,3 +285,18 @@ def test_layers_are_counted_for_commands_and_tiles() -> None:
     more = small_program(layers=(LayerInfo("a", "Linear"), LayerInfo("b", "Linear")))
     program = replace(more, tiles=tile(layer=1), commands=command(L, 0, 0, 8, layer=1))
     verify_program(program, LIMITS)
+
+
+def test_a_class_that_the_chip_is_without_is_refused() -> None:
+    program = only(command(isa.LUT8, 0, 8, 512, 256))
+    verify_program(program, LIMITS)
+    message = (
+        r"^program '.*': command 0 \(LUT8\): the chip must have vector\.ops\.lut8, and has not$"
+    )
+    with pytest.raises(CompileError, match=message):
+        verify_program(program, replace(LIMITS, missing_classes=frozenset({"lut8", "norm"})))
+
+
+def test_a_matrix_up_to_the_last_byte_of_abuf_may_be_packed() -> None:
+    verify_program(only(command(isa.PACK, 3, 4096 - 64, 2, 32, 32, 1)), LIMITS)
+    verify_program(only(command(isa.PACK, 0, 4095, 1, 1, -9, 1 << 62)), LIMITS)

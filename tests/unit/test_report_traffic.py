@@ -25,6 +25,7 @@ from azsim.report.record import RunRecord
 from azsim.report.sparse import write_sparse_report
 from azsim_kernels import isa
 
+WINDOWS = {"channels": 5, "out_h": 2, "out_w": 3, "kernel_h": 2, "kernel_w": 2}
 TEN, SHAPE = {"elements": 10}, {"shape0": 2, "shape1": 3, "shape2": 5, "shape3": 7}
 NO_SKIP, LANES_4 = "mac_array.skip=none", "mac_array.lanes=4"
 
@@ -128,8 +129,17 @@ class TestByHand:
             (isa.MUL, {**TEN, "a_type": 1, "b_type": 1, "dst_type": 0, "b_period": 10}, 40, 10),
             (isa.LSTM_CELL, {"hidden": 8}, 80, 24),
             (isa.SOFTMAX, {"rows": 3, "columns": 5}, 15, 15),
+            (isa.LOG_SOFTMAX, {"rows": 3, "columns": 5}, 15, 15),
+            (isa.EXTREME, {**TEN, "a_type": 0, "b_type": 2, "dst_type": 1, "b_period": 1}, 50, 20),
+            (isa.SELECT, {**TEN, "element_bytes": 2, "cond_period": 1}, 50, 20),
+            (isa.REDUCE, WINDOWS, 5 * 6 * 4, 30),
+            (isa.ARGREDUCE, {"rows": 3, "columns": 5, "k": 2, "values": -1}, 30, 24),
+            (isa.ARGREDUCE, {"rows": 3, "columns": 5, "k": 2, "values": 64}, 30, 30),
+            (isa.LSTM_CELL, {"hidden": 8, "couple": 1}, 64, 24),
+            (isa.GRU_CELL, {"hidden": 8}, 48, 24),
+            (isa.GRU_CELL, {"hidden": 8, "reset": 1}, 80, 24),
         ],
-        ids=lambda value: isa.OPCODE_NAMES[value] if isinstance(value, int) and value < 16 else "",
+        ids=lambda value: isa.OPCODE_NAMES[value] if isinstance(value, int) and value < 26 else "",
     )  # fmt: skip
     def test_other_vector_commands(
         self, opcode: int, operands: dict[str, int], read: int, written: int
@@ -138,6 +148,29 @@ class TestByHand:
             "abuf_vector_read_bytes": read,
             "abuf_vector_write_bytes": written,
         }
+
+    @pytest.mark.parametrize(
+        ("opcode", "operands", "read", "parameters", "written"),
+        [
+            (isa.LUT8, TEN, 10, 256, 10),
+            (isa.DEPTHWISE, WINDOWS, 120, 120 + 9 * 30, 30),
+            (isa.NORM, {"rows": 3, "columns": 5, "src_type": 1, "dst_type": 0}, 60, 120, 15),
+        ],
+    )
+    def test_vector_commands_with_parameters(
+        self, opcode: int, operands: dict[str, int], read: int, parameters: int, written: int
+    ) -> None:
+        assert moved(opcode, operands) == {
+            "abuf_vector_read_bytes": read,
+            "abuf_parameter_read_bytes": parameters,
+            "abuf_vector_write_bytes": written,
+        }
+
+    def test_pack(self) -> None:
+        pack = {"rows": 3, "columns": 5}
+        expected = {"abuf_vector_read_bytes": 15, "wbuf_weight_write_bytes": 15}
+        assert moved(isa.PACK, pack) == {**expected, "wbuf_mask_write_bytes": 2}
+        assert moved(isa.PACK, pack, NO_SKIP) == expected
 
 
 @pytest.mark.small
