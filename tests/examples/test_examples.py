@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 SAYS = {
     "own_model.py": r"bit-exact 25/25, SQNR \d\d\.\d dB\n\d+ cycles a frame on az1\n",
     "compression_pays.py": r"dense +8 +0% +\d+ +\d+ +8\.\d\d +[\d.]+ dB\n(az1 .* dB\n){4}",
+    "fleet_energy.py": r"az1 \(assumed\) +[\d.,]+ kWh a year \([\d.,]+ to [\d.,]+\)\nmobile CPU +",
     "step_by_step.py": r"equal to the integer reference: 10 of 10 frames\n",
 }
 
@@ -72,6 +74,17 @@ def test_compression_pays_as_its_title_says(tmp_path: Path) -> None:
     assert traffic[0] > traffic[2]
     quality = [float(row[6]) for row in rows]
     assert quality[0] == quality[1] > quality[2]
+
+
+def test_the_fleet_is_arithmetic(tmp_path: Path) -> None:
+    """80 s of audio a day for a million users; the last column of a year is in kilowatt hours."""
+    spec = spec_from_file_location("fleet_energy", EXAMPLES / "fleet_energy.py")
+    assert spec is not None
+    assert spec.loader is not None
+    fleet = module_from_spec(spec)
+    spec.loader.exec_module(fleet)
+    # 1 W while somebody speaks: 80 s x 365 days x a million = 2.92e10 J
+    assert fleet.kwh_a_year(1e12) == pytest.approx(2.92e10 / 3.6e6)
 
 
 def test_the_commands_of_the_page_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

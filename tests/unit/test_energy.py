@@ -24,6 +24,7 @@ from azsim.energy.amounts import total
 from azsim.energy.ledger import apportion
 from azsim.errors import ConfigError
 from azsim.report.energy import (
+    cpu_energy,
     energy_summary,
     write_action_counts,
     write_energy_report,
@@ -228,9 +229,19 @@ def test_the_weight_store_is_filled_once_and_apart() -> None:
 
 
 def test_the_mobile_cpu_by_hand() -> None:
-    estimate = mobile_cpu(products=1000, weight_bytes=10, dram_table="lpddr4")
-    assert estimate.total_fj == Amount(1000 * 25_000 + 80 * 9000, 15_080_000 + 560_000, 40_880_000)
+    estimate = mobile_cpu(1000, 10, "lpddr4", Amount(3, 2, 5))
+    nominal, low, high = (1000 * mac + 80 * bit for mac, bit in ((25, 9), (15, 8), (40, 11)))
+    assert estimate.total_fj == Amount(1000 * nominal + 3, 1000 * low + 2, 1000 * high + 5)
     assert estimate.assumption.startswith("assumed: Cortex-A53/A55 class, 15 to 40 pJ per int8")
+
+
+def test_the_mobile_cpu_pays_for_the_same_background() -> None:
+    record = make_record()
+    names = ("dram.standby", "dram.refresh", "dram.idle_power_down", "dram.idle_refresh")
+    background = total(action(record.energy, name).total_fj for name in names)
+    assert cpu_energy(record).background_fj == background
+    assert cpu_energy(record).products == 480
+    assert cpu_energy(record).weight_bytes == 160 * 3
 
 
 def test_summary_and_table_agree_to_the_last_digit(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def test_tables_as_json() -> None:
 
 @pytest.mark.small
 def test_an_unknown_table_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^--table: must be eie64, ese, u55_128, not az1$"):
+    with pytest.raises(
+        ConfigError, match=r"^--table: must be eie64, eie64_energy, ese, u55_128, not az1$"
+    ):
         published_tables(["az1"])
 
 

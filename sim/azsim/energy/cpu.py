@@ -14,9 +14,8 @@ CPU_TABLE = "mobile_cpu"
 
 @dataclass(frozen=True)
 class CpuEstimate:
-    """Femtojoules of `products` at `mac_pj` each, and of `weight_bytes` read from DRAM.
-
-    Not in it: standby and refresh of the DRAM, leakage, activations.
+    """Femtojoules of `products`, of `weight_bytes` read from DRAM, and of the DRAM's background:
+    standby and refresh as beside the chip. Not in it: leakage, activations.
     """
 
     products: int
@@ -24,11 +23,12 @@ class CpuEstimate:
     mac_aj: Amount
     products_fj: Amount
     dram_fj: Amount
+    background_fj: Amount
 
     @property
     def total_fj(self) -> Amount:
-        """Both parts."""
-        return self.products_fj + self.dram_fj
+        """All three parts."""
+        return self.products_fj + self.dram_fj + self.background_fj
 
     @property
     def assumption(self) -> str:
@@ -36,16 +36,20 @@ class CpuEstimate:
         low, high = self.mac_aj.low / AJ_PER_PJ, self.mac_aj.high / AJ_PER_PJ
         return (
             f"assumed: Cortex-A53/A55 class, {low:g} to {high:g} pJ per int8 product, every "
-            "product computed, all weights as int8 from the same DRAM once per frame"
+            "product computed, all weights as int8 from the same DRAM once per frame, its standby "
+            "and refresh as beside the chip"
         )
 
 
-def mobile_cpu(products: int, weight_bytes: int, dram_table: str) -> CpuEstimate:
+def mobile_cpu(
+    products: int, weight_bytes: int, dram_table: str, background_fj: Amount
+) -> CpuEstimate:
     """Return the estimate for a run.
 
     products      of all frames, those with zeros included
     weight_bytes  of all frames: one byte for each weight, read once per frame
     dram_table    energy table of the DRAM
+    background_fj standby and refresh of the DRAM
 
     Raises:
         ConfigError: the table cannot be taken.
@@ -58,4 +62,5 @@ def mobile_cpu(products: int, weight_bytes: int, dram_table: str) -> CpuEstimate
         mac,
         mac.times(products).to_fj(),
         stream.times(BITS_PER_BYTE * weight_bytes).to_fj(),
+        background_fj,
     )

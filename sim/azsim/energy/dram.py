@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azsim.config import ChipConfig
 from azsim.counters import Counters
-from azsim.energy.ledger import Ledger, layer_figures
+from azsim.energy.ledger import TIME_UNIT, Ledger, layer_figures
 from azsim.energy.scaling import DramRates
 from azsim.energy.time import RealTime
 from azsim.units import BITS_PER_BYTE, cycles_to_ps
@@ -29,9 +29,9 @@ def add_dram(
     moving_ps = min(cycles_to_ps(transfer, chip.core.clock_mhz), time.busy_ps)
     standby = rates.power("standby_active")
     quiet_ps = channels * (time.busy_ps - moving_ps)
-    book.busy(("dram", "standby"), "ps", standby, quiet_ps, spans)
+    book.busy(("dram", "standby"), TIME_UNIT, standby, quiet_ps, spans)
     refresh = rates.power("refresh_mean")
-    book.busy(("dram", "refresh"), "ps", refresh, channels * time.busy_ps, spans)
+    book.busy(("dram", "refresh"), TIME_UNIT, refresh, channels * time.busy_ps, spans)
     _add_idle(book, chip, channels * time.idle_ps, rates)
 
 
@@ -50,6 +50,6 @@ def _add_idle(book: Ledger, chip: ChipConfig, channel_ps: int, rates: DramRates)
     """Between frames: the state that the chip's policy chooses; self refresh holds its own
     refreshes."""
     policy = chip.energy.idle_policy
-    book.idle(("dram", f"idle_{policy}"), "ps", rates.power(IDLE_POWER[policy]), channel_ps)
+    book.idle(("dram", f"idle_{policy}"), TIME_UNIT, rates.power(IDLE_POWER[policy]), channel_ps)
     if policy != "self_refresh":
-        book.idle(("dram", "idle_refresh"), "ps", rates.power("refresh_mean"), channel_ps)
+        book.idle(("dram", "idle_refresh"), TIME_UNIT, rates.power("refresh_mean"), channel_ps)

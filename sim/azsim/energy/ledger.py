@@ -14,6 +14,7 @@ from azsim.energy.amounts import Amount, total
 from azsim.energy.scaling import Rate
 from azsim.errors import ConfigError
 
+TIME_UNIT = "ps"
 OUTSIDE, IDLE = "(no layer)", "(between frames)"
 
 

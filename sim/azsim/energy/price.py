@@ -8,7 +8,7 @@ from azsim.config import ChipConfig, area_proxy
 from azsim.counters import Counters
 from azsim.energy.actions import ChipRates, add_all, memory_kb
 from azsim.energy.amounts import Amount, total
-from azsim.energy.ledger import Action, Ledger, layer_figures
+from azsim.energy.ledger import TIME_UNIT, Action, Ledger, layer_figures
 from azsim.energy.scaling import DramRates, LogicRates, Rate
 from azsim.energy.table import EnergyTable, Row, load_table
 from azsim.energy.time import PS_PER_S, RealTime, real_time
@@ -138,7 +138,7 @@ def _add_leakage(book: Ledger, counters: Counters, chip: ChipConfig, time: RealT
         rate = Rate(Amount(*(round(size * microwatts) for microwatts in figures)), ())
         if not rate.aj.high:
             continue  # the chip file says that it does not leak
-        book.busy(("leakage", name), "ps", rate, time.busy_ps, spans)
+        book.busy(("leakage", name), TIME_UNIT, rate, time.busy_ps, spans)
         share = energy.idle_leakage_percent / 100
         if share:
-            book.idle(("leakage", f"{name}_idle"), "ps", rate.scaled(share), time.idle_ps)
+            book.idle(("leakage", f"{name}_idle"), TIME_UNIT, rate.scaled(share), time.idle_ps)

@@ -16,7 +16,7 @@ from azsim.report.summary import Summary, build_summary
 from azsim.units import BYTES_PER_KB, BYTES_PER_MB
 from azsim_kernels.isa import STALL_CLASS_NAMES
 
-MAX_LAYERS = 12
+MAX_LAYERS = 11
 MAX_SINGLE_ENGINES = 7
 LONGEST_LEFT_LABEL, LONGEST_LABEL = "integer reference", "decoder utilization"
 VALUE_COLUMNS = 34  # of the left values at most
@@ -122,11 +122,9 @@ def _energy_figures(energy: dict[str, Any]) -> Iterator[Figure]:
     components = {name: amount["nominal"] for name, amount in energy["components"].items()}
     name = max(components, key=lambda component: components[component])
     share = _percent(_share(components[name], energy["total_pj"]["nominal"]))
-    yield "energy per frame", f"{_joules(frame)}, {share} of it {name}; {_assumed(energy)}", ""
-    yield "energy per second", f"{_joules(second)} of audio, {energy['idle_policy']} between", ""
-    times = _number(cpu["ratio"], 2)
-    low, high = (f"{cpu['pj_each'][name]:g}" for name in ("low", "high"))
-    yield "mobile CPU", f"{times} x as much, at {low} to {high} pJ per product (assumed)", ""
+    yield "energy per frame", f"{_joules(frame)}; {_joules(second)} per second of audio", ""
+    times = f"mobile CPU {_number(cpu['ratio'], 2)} x (assumed)"
+    yield "energy goes to", f"{name} {share}; {_assumed(energy)}; {times}", ""
 
 
 def _assumed(energy: dict[str, Any]) -> str:

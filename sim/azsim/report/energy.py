@@ -19,6 +19,7 @@ from azsim.energy import (
     mobile_cpu,
 )
 from azsim.energy.amounts import AJ_PER_PJ, FJ_PER_PJ, total
+from azsim.energy.ledger import TIME_UNIT
 from azsim.report.record import RunRecord
 
 ACCELERGY_VERSION = 0.3  # of the form of both files
@@ -33,7 +34,13 @@ def cpu_energy(record: RunRecord) -> CpuEstimate:
     counts = record.counters.counts
     weights = sum(layer.weights for layer in record.program.layers)
     products = counts["mac_products_done"] + counts["mac_products_skipped"]
-    return mobile_cpu(products, weights * record.frames, record.chip.energy.dram_table)
+    background = total(
+        action.total_fj
+        for action in record.energy.actions
+        if action.component == "dram" and action.unit == TIME_UNIT
+    )
+    table = record.chip.energy.dram_table
+    return mobile_cpu(products, weights * record.frames, table, background)
 
 
 def energy_summary(record: RunRecord) -> dict[str, Any]:
@@ -63,6 +70,7 @@ def energy_summary(record: RunRecord) -> dict[str, Any]:
             "products": cpu.products,
             "products_pj": cpu.products_fj.pj(),
             "dram_pj": cpu.dram_fj.pj(),
+            "dram_background_pj": cpu.background_fj.pj(),
             "total_pj": cpu.total_fj.pj(),
             "ratio": _rounded(_over(cpu.total_fj.nominal, energy.total_fj.nominal)),
         },

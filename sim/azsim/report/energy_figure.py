@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 12.0
 MAX_ROWS = 40
 ROW_INCHES, WHOLE_INCHES, FRAME_INCHES = 0.3, 1.0, 2.5
-NAME_CHARACTERS = 34
+NAME_CHARACTERS, TITLE_CHARACTERS = 34, 150
 FJ_PER_UJ = 1e9
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), each also in a lighter tone.
 COLOURS = {
@@ -81,7 +82,8 @@ def draw_energy(record: RunRecord) -> Figure:
     plain(title)
     _draw(top, whole)
     _draw(below, rows)
-    top.set_title(f"A frame. CPU {cpu_energy(record).assumption}", loc="left", fontsize=8)
+    assumption = textwrap.fill(f"A frame. CPU {cpu_energy(record).assumption}", TITLE_CHARACTERS)
+    top.set_title(assumption, loc="left", fontsize=8)
     below.set_title("Layers, and the time between frames", loc="left", fontsize=9, color="0.3")
     below.set_xlabel("µJ per frame; bars nominal, whiskers from the lowest to the highest sum")
     _legend(top, below)
@@ -91,7 +93,7 @@ def draw_energy(record: RunRecord) -> Figure:
 def whole_bars(record: RunRecord) -> list[EnergyBar]:
     """Return the bars of a whole frame: the chip, and the CPU beside it."""
     cpu = cpu_energy(record)
-    parts = {"products": cpu.products_fj, "dram (CPU)": cpu.dram_fj}
+    parts = {"products": cpu.products_fj, "dram (CPU)": cpu.dram_fj + cpu.background_fj}
     frames = max(record.frames, 1)
     chip = _bar(record.chip.name, record.energy.components, frames)
     return [chip, _bar("mobile CPU (assumed)", parts, frames)]

@@ -2,6 +2,7 @@
 
 from azsim.validate.arrays import load_numbers
 from azsim.validate.eie import EieRun, eie_array, eie_table, run_eie
+from azsim.validate.eie_energy import eie_energy_table
 from azsim.validate.ese import ese_table
 from azsim.validate.page import validation_markdown
 from azsim.validate.runs import TABLES, published_tables
@@ -16,6 +17,7 @@ __all__ = [
     "SkipRun",
     "Table",
     "eie_array",
+    "eie_energy_table",
     "eie_table",
     "ese_table",
     "load_numbers",

@@ -216,9 +216,15 @@ def eie_table() -> Table:
     )
 
 
-def _check(layer: EieLayer) -> Check:
+@cache
+def layer_runs(layer: EieLayer) -> tuple[EieRun, ...]:
+    """Return a run of `layer` for each of `SEEDS`."""
     array = eie_array()
-    runs = [run_random_layer(layer, array, seed) for seed in SEEDS]
+    return tuple(run_random_layer(layer, array, seed) for seed in SEEDS)
+
+
+def _check(layer: EieLayer) -> Check:
+    runs = layer_runs(layer)
     theoretical = median(run.theoretical_cycles / run.clock_mhz for run in runs)
     actual = median(run.cycles / run.clock_mhz for run in runs)
     return Check(

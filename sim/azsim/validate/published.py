@@ -57,6 +57,19 @@ EIE_LAYERS = (
     EieLayer("NT-LSTM", 1201, 2400, 10, 100, 6.5, 7.5, bias_column=False),
 )
 EIE_MEAN_TOLERANCE = 0.05
+EIE_POWER_SOURCE = (
+    "[M] S. Han et al., EIE, ISCA 2016: table of the implementation of one processing element in "
+    "45 nm: 9.157 mW and its parts (590 mW for 64 of them)."
+)
+EIE_PE_MW = 9.157
+EIE_SHARES = {
+    "matrix read": 0.541,
+    "pointer read": 0.197,
+    "arithmetic": 0.127,
+    "activations": 0.123,
+    "queue": 0.012,
+}
+EIE_POWER_TOLERANCE, EIE_SHARE_TOLERANCE = 0.30, 0.08
 
 
 class EseMatrix(NamedTuple):

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from azsim.errors import ConfigError
 from azsim.validate.eie import eie_table
+from azsim.validate.eie_energy import eie_energy_table
 from azsim.validate.ese import ese_table
 from azsim.validate.tables import Table
 from azsim.validate.wav2letter import u55_table
 
 TABLES: dict[str, Callable[[], Table]] = {
     "eie64": eie_table,
+    "eie64_energy": eie_energy_table,
     "ese": ese_table,
     "u55_128": u55_table,
 }

@@ -24,6 +24,7 @@ class Check:
 
     tolerance  largest relative error that passes, such as 0.12
     at_most    the simulated figure may be smaller by any amount
+    difference both are shares, and the error is their difference: 0.08 is eight points
     """
 
     name: str
@@ -32,10 +33,13 @@ class Check:
     tolerance: float
     context: tuple[Context, ...] = ()
     at_most: bool = False
+    difference: bool = False
 
     @property
     def error(self) -> float:
-        """Relative error of the simulated figure; negative if it is too small."""
+        """Relative error of the simulated figure, or points; negative if it is too small."""
+        if self.difference:
+            return self.simulated - self.published
         return self.simulated / self.published - 1
 
     @property
