@@ -6,14 +6,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from azsim.rtl_check.cases import Case, CaseMaker
 from azsim.rtl_check.forge import Mode, TableRecord, draw_table
+from azsim_kernels.reference.decode import decode_tile_beats
+from azsim_kernels.reference.table_record import load_table
+from azsim_kernels.table_slots import TableSlots, empty_slots
 from azsim_kernels.tile_format import (
     CONTEXTS,
+    FIRE_BITS,
+    GROUP_WEIGHTS,
     LENGTH_SHIFT,
     MASK_CODED,
     MASK_DENSE,
     MASK_RAW,
+    MAX_BEATS,
+    PROFILE_ANS,
 )
 
 LENGTH_BITS, GROUP_BITS = 14, 8
@@ -33,6 +42,10 @@ def large_lengths(maker: CaseMaker) -> None:
     for bit in range(LENGTH_BITS):
         words = [tile.words[0] ^ 1 << (LENGTH_SHIFT + bit), *tile.words[1:]]
         maker.resealed(tile, f"LEN bit {bit}", words)
+    every = (1 << LENGTH_BITS) - 1
+    for length in (0, every):  # only a masked tile has no other rule about its LEN
+        head = tile.words[0] & ~(every << LENGTH_SHIFT) | length << LENGTH_SHIFT
+        maker.resealed(tile, f"LEN {length}", [head, *tile.words[1:]])
     maker.add(tile)
 
 
@@ -130,6 +143,34 @@ def many_sections(maker: CaseMaker) -> None:
     drawn = draw_table(maker.random, False)
     maker.table(2, record=TableRecord(masks, drawn.values, drawn.classes))
     maker.good(Mode(MASK_CODED, width=1, slot=2), 256)
+
+
+def words_left_only(maker: CaseMaker) -> None:
+    """Beats of nearly 256 bits: the last one empties the window while words are still to come."""
+    rare = [1] * 15 + [241]
+    classes = [(maker.random.randrange(256), 8, 1)] * 16
+    maker.table(1, record=TableRecord([rare] * CONTEXTS, [rare] * CONTEXTS, classes))
+    slots = empty_slots()
+    load_table(np.array(maker.cases[0].words, np.uint64), PROFILE_ANS, slots)
+    found = 0
+    for _ in range(100):
+        tile = maker.good(Mode(MASK_RAW, True, slot=1), ones=[32])
+        if found < 4 and _last_beat_takes_all(tile, slots):
+            found += 1
+            maker.lengthened(tile, 3 * found)
+        else:
+            maker.cases.pop()
+
+
+def _last_beat_takes_all(tile: Case, slots: TableSlots) -> bool:
+    """Whether the last beat and the unused bits after it are the 256 that let it fire."""
+    words, beats = np.array(tile.words, np.uint64), np.zeros(MAX_BEATS, np.uint16)
+    out = np.zeros(GROUP_WEIGHTS * tile.groups, np.int8)
+    _, count = decode_tile_beats(
+        words, tile.tile_index, tile.groups, PROFILE_ANS, slots, out, beats
+    )
+    unused = 64 * words.size - int(beats[:count].sum())
+    return int(beats[count - 1]) + unused >= FIRE_BITS
 
 
 def rules_of_records(maker: CaseMaker) -> None:

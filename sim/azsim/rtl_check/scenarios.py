@@ -345,6 +345,7 @@ ANS: tuple[Recipe, ...] = (
     ("swapped kinds", swapped_kinds, _GAPS),
     ("two errors of coded tiles", deep.two_coded_errors, _ALWAYS),
     ("resets with tables", deep.table_resets, RESETTING),
+    ("words left, window empty", deep.words_left_only, _SLOW_PORT),
     ("rules of records", deep.rules_of_records, _ALWAYS),
     ("many sections", deep.many_sections, _ALWAYS),
 )
