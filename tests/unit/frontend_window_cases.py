@@ -47,6 +47,7 @@ LISTS = (
 AUTO = "auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, the latter without pads, not "
 GROUPS = "group must be 1 or more and divide channels and outputs as the weights say, not "
 W = ones(6, 4, 3, 3)
+SIZES = np.array([1, 4, 8, 8])
 
 WINDOW_CASES = [
     window("Conv", "the first input must be a computed tensor of 3 or 4 dimensions (batch,"
@@ -77,4 +78,27 @@ WINDOW_CASES = [
            pads=[1, 0, 0, 0]),
     window("Conv", "the window must fit the padded input in each dimension, not 7 over 5", "x", W,
            dilations=[3, 1]),
+    window("MaxPool", "kernel_shape must have one entry of 1 or more per spatial dimension, not"
+           " (2)", kernel_shape=[2]),
+    window("MaxPool", "each padding must be smaller than the window's reach, not (2, 0, 0, 0)",
+           kernel_shape=[2, 2], pads=[2, 0, 0, 0]),
+    window("MaxPool", "the output of indices must not be used, storage_order must be 0, not"
+           " storage_order 1", kernel_shape=[2, 2], storage_order=1),
+    window("AveragePool", "the window must fit the padded input in each dimension, not 9 over 5",
+           kernel_shape=[9, 2]),
+    window("Resize", "mode must be nearest or linear, without antialias and exclude_outside, not"
+           " 'cubic'", "x", "", "", SIZES, mode="cubic"),
+    window("Resize", "mode must be nearest or linear, without antialias and exclude_outside, not"
+           " antialias 1", "x", "", "", SIZES, mode="linear", antialias=1),
+    window("Resize", "coordinate_transformation_mode must be half_pixel, pytorch_half_pixel,"
+           " asymmetric or align_corners, not 'tf_crop_and_resize'", "x", "", "", SIZES,
+           coordinate_transformation_mode="tf_crop_and_resize"),
+    window("Resize", "nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil,"
+           " not 'down'", "x", "", "", SIZES, nearest_mode="down"),
+    window("Resize", "keep_aspect_ratio_policy must be stretch, not 'not_larger'", "x", "", "",
+           SIZES, keep_aspect_ratio_policy="not_larger"),
+    window("Resize", "scales or sizes must be given, one positive entry per dimension (or per axis"
+           " of axes), not (1, 1, 0, 2)", "x", "", np.array([1, 1, 0, 2], np.float32)),
+    window("Resize", "scales or sizes must be given, one positive entry per dimension (or per axis"
+           " of axes), not (1, 4, 8)", "x", "", "", np.array([1, 4, 8])),
 ]  # fmt: skip

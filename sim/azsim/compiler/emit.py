@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from azsim.compiler import emit_spatial
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
 from azsim.compiler.emit_linear import BlockPlanner
 from azsim.compiler.emit_products import ProductEmitter
@@ -37,7 +38,7 @@ from azsim.program import LayerInfo, Port, Program, Region
 from azsim_kernels import isa
 
 IO_LAYER = "input and output"
-VECTOR_EMITTERS: VectorEmitters = {**EMITTERS}  # by node type
+VECTOR_EMITTERS: VectorEmitters = {**EMITTERS, **emit_spatial.EMITTERS}  # by node type
 
 
 def emit_program(

@@ -18,6 +18,7 @@ from azsim.graph import Graph, Node, Quantization
 MOVERS = ("Reshape", "Slice", "Take", "Transpose")
 # Operators that can hand over more than eight bits, for values that several quantizers read.
 WIDE_OPERATORS = ("MatMul", "Conv", "Add", "Mul", "Relu")
+BLEND_BITS = 7  # more bits between the directions of a linear resize: int16 holds all of them
 WIDE_BITS = 16  # fraction bits of a quantizer's step that such a value keeps
 INITIAL_H, INITIAL_C = 4, 5  # inputs of LSTM
 
@@ -47,7 +48,7 @@ def assign_formats(graph: Graph, ranges: Ranges) -> dict[str, Format]:
     for state in graph.states:
         groups.join([state.source, state.result])
     for node in graph.nodes:
-        if node.operator in MOVERS:
+        if node.operator in MOVERS or _is_max_pool(node):
             groups.join([node.inputs[0], node.outputs[0]])
     cells = _join_cells(graph, groups)
     _join_hidden(graph, groups, {groups.find(name) for name in cells})
@@ -56,7 +57,26 @@ def assign_formats(graph: Graph, ranges: Ranges) -> dict[str, Format]:
     _follow_tables(graph, groups, cell_groups)
     peaks = _group_peaks(graph, ranges, groups)
     cell_groups = {groups.find(name) for name in cells}
-    return {name: _format(graph, name, groups, peaks, cell_groups) for name in groups.names()}
+    formats = {name: _format(graph, name, groups, peaks, cell_groups) for name in groups.names()}
+    return {**formats, **_between_blends(graph, formats)}
+
+
+def _is_max_pool(node: Node) -> bool:
+    """True for a node whose results are all among its inputs."""
+    return node.operator == "Pool" and node.attributes["kind"] == "max"
+
+
+def _between_blends(graph: Graph, formats: Mapping[str, Format]) -> dict[str, Format]:
+    """Values between the two directions of a linear resize keep more bits, so that its result is
+    rounded once."""
+    users = _users(graph)
+    found: dict[str, Format] = {}
+    for node in graph.nodes:
+        name, source = node.outputs[0], formats.get(node.inputs[0])
+        is_between = all(user.operator == "Blend" for user, _ in users[name]) and users[name]
+        if node.operator == "Blend" and is_between and source and source.element == "int8":
+            found[name] = Format("int16", source.scale * 2.0**-BLEND_BITS)
+    return found
 
 
 def int8_scale(peak: float) -> float:

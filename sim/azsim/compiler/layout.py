@@ -25,7 +25,7 @@ Perm = tuple[int, ...]
 Attributes = dict[str, Attribute]
 
 # Operators that are computed with channels last.
-WINDOW_OPERATORS = ("Conv",)
+WINDOW_OPERATORS = ("Conv", "Pool")
 # Operators whose result has the shape of their operands, or the broadcast of it.
 POINTWISE_OPERATORS = ("Add", "Mul", "Relu", "Sigmoid", "Tanh", "Quantize")
 
@@ -253,5 +253,6 @@ _RULES: dict[str, _Rule] = {
     "Concat": _axis,
     "Softmax": _axis,
     "Take": _axis,
+    "Blend": _axis,
     "Slice": _box,
 }

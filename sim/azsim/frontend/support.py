@@ -11,6 +11,7 @@ from azsim.frontend.operators import (
     products,
     quantized,
     recurrent,
+    resizing,
     shaping,
     windows,
 )
@@ -18,7 +19,16 @@ from azsim.frontend.rules import Support, rule_text
 
 OPERATORS: dict[str, Support] = {
     support.operator: support
-    for family in (products, recurrent, elementwise, movement, shaping, quantized, windows)
+    for family in (
+        products,
+        recurrent,
+        elementwise,
+        movement,
+        shaping,
+        quantized,
+        windows,
+        resizing,
+    )
     for support in family.SUPPORT
 }
 

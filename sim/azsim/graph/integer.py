@@ -27,10 +27,21 @@ from azsim.graph.integer_nodes import (
     View,
     WeightArray,
 )
+from azsim.graph.integer_spatial import Depthwise, Pool
 from azsim.graph.types import StatePair
 
 IntegerNode = (
-    Linear | LstmCell | Requant | Elementwise | LookUp | SoftmaxRows | Move | View | EmbedRows
+    Linear
+    | LstmCell
+    | Requant
+    | Elementwise
+    | LookUp
+    | SoftmaxRows
+    | Move
+    | View
+    | EmbedRows
+    | Depthwise
+    | Pool
 )
 
 
@@ -92,6 +103,7 @@ def node_outputs(node: IntegerNode) -> tuple[str, ...]:
 
 
 __all__ = [
+    "Depthwise",
     "Elementwise",
     "EmbedRows",
     "IntArray",
@@ -104,6 +116,7 @@ __all__ = [
     "LstmCell",
     "Move",
     "Piece",
+    "Pool",
     "Requant",
     "SoftmaxRows",
     "View",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from azsim.errors import CompileError
 from azsim.graph.integer import (
+    Depthwise,
     Elementwise,
     IntegerGraph,
     IntegerKind,
@@ -11,6 +12,7 @@ from azsim.graph.integer import (
     Linear,
     LstmCell,
     Move,
+    Pool,
     View,
     node_inputs,
     node_outputs,
@@ -79,6 +81,13 @@ def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
         case Elementwise():
             _require(node, size[node.a] == size[node.y], "a must have y's size")
             _require(node, size[node.y] % size[node.b] == 0, "b must repeat evenly")
+        case Depthwise() | Pool():
+            made = node.channels * sum(grid.outputs for grid in node.grids)
+            _require(node, made == size[node.y], "grids must fill y exactly")
+            last = max(grid.last for grid in node.grids) + node.channels
+            _require(node, last <= size[node.x], "windows must lie inside x")
+            kinds = {graph.tensors[name].element for name in (node.x, node.y)}
+            _require(node, kinds == {"int8"}, "x and y must be int8")
         case Move():
             copied = sum(_piece_size(piece.shape) for piece in node.pieces)
             _require(node, copied == size[node.y], "pieces must fill y exactly")

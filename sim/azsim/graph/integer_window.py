@@ -90,3 +90,40 @@ def merged_window(window: Window, length: int) -> tuple[Window, int]:
         window.groups, window.group_step,
     )  # fmt: skip
     return made, length
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A dense block of outputs (out_h, out_w) of a window over channels-last bytes.
+
+    Output (h, w) is element `target + (h * out_w + w) * channels` of y; its tap (i, j) is element
+    `source + h * step_h + w * step_w + i * tap_h + j * tap_w` of x, and the channels behind it.
+    """
+
+    source: int
+    target: int
+    out_h: int
+    out_w: int
+    kernel_h: int
+    kernel_w: int
+    step_h: int
+    step_w: int
+    tap_h: int
+    tap_w: int
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs per channel."""
+        return self.out_h * self.out_w
+
+    @property
+    def taps(self) -> int:
+        """Number of taps of an output."""
+        return self.kernel_h * self.kernel_w
+
+    @property
+    def last(self) -> int:
+        """The last element of x that is the first channel of a tap."""
+        steps = (self.out_h - 1) * self.step_h + (self.out_w - 1) * self.step_w
+        taps = (self.kernel_h - 1) * self.tap_h + (self.kernel_w - 1) * self.tap_w
+        return self.source + steps + taps

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from azsim.errors import ModelError
 from azsim.graph.text import quoted, shape_text
 from azsim.graph.types import Attribute, Node, Value
-from azsim.graph.window_shapes import conv_shape
+from azsim.graph.window_shapes import blend_shape, conv_shape, pool_shape
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]  # None: an absent optional input
@@ -171,6 +171,8 @@ def _transpose(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 _RULES: dict[str, Rule] = {
     "MatMul": _matmul,
     "Conv": conv_shape,
+    "Pool": pool_shape,
+    "Blend": blend_shape,
     "LSTM": _lstm,
     "Add": _elementwise,
     "Mul": _elementwise,

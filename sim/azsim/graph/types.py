@@ -153,6 +153,11 @@ DEFAULT_OPERATORS: dict[str, str] = {
     "Conv": "inputs (x, W) or (x, W, B): x (N, C, H, W) or (N, C, T) computed, W and B constant as"
     " ONNX has them; attributes strides, dilations, pads (begins, then ends), group; channels_last:"
     " 1 in graphs that the compiler has laid out, x and output (N, ..., C)",
+    "Pool": "input x (N, C, H, W) or (N, C, T); attributes kind (max or mean), kernel, strides,"
+    " dilations, pads, channels_last as Conv; for mean counts: what each output row, then each"
+    " column, counts, whose product is the divisor",
+    "Blend": "input x; attributes axis, low, high, weights, one entry per output: output o is"
+    " (1 - weights[o]) times entry low[o] plus weights[o] times entry high[o] of the axis",
     "LSTM": "inputs (X, W, R, B, initial_h, initial_c), '' where absent; outputs (Y, Y_h, Y_c), ''"
     " where unused; ONNX shapes and gate order iofc; attribute hidden_size; direction forward,"
     " default activations",

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from azsim.errors import ModelError
 from azsim.graph.text import shape_text
 from azsim.graph.types import Attribute
@@ -135,3 +138,52 @@ def conv_shape(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     if len(shapes) == 3 and shapes[2] != (weight[0],):
         raise ModelError(f"bias must have shape ({weight[0]})")
     return (_slid(x, weight[0], window_form(weight[2:], attributes), attributes),)
+
+
+def pool_form(attributes: Attributes) -> WindowForm:
+    """Return the geometry of a Pool node, or raise ModelError."""
+    kernel = attributes.get("kernel")
+    sizes = kernel if isinstance(kernel, tuple) else ()
+    return window_form(tuple(size for size in sizes if isinstance(size, int)), attributes)
+
+
+def pool_shape(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """One input; attribute kernel beside those of a window; kind max, or mean with `counts`."""
+    x, form = _windowed_input(shapes), pool_form(attributes)
+    if len(shapes) != 1 or len(form.kernel) != len(x) - 2:
+        raise ModelError("must have 1 input with one spatial dimension per entry of kernel")
+    y = _slid(x, channels_of(x, attributes), form, attributes)
+    kind, counts = attributes.get("kind"), attributes.get("counts")
+    if kind not in ("max", "mean"):
+        raise ModelError("kind must be max or mean")
+    positions = sum(spatial_of(y, attributes))
+    if kind == "mean" and (not isinstance(counts, tuple) or len(counts) != positions):
+        raise ModelError(f"counts must be {positions} integers")
+    return (y,)
+
+
+def window_counts(attributes: Attributes, columns: int) -> npt.NDArray[np.int64]:
+    """How many elements each output of a mean counts, (rows, columns): the product of what it
+    counts in each dimension; a single row where there is one dimension."""
+    counts = attributes["counts"]
+    assert isinstance(counts, tuple)  # the verifier made sure
+    whole = np.array(counts, np.int64)
+    rows = len(whole) - columns
+    first = whole[:rows] if rows else np.ones(1, np.int64)
+    return np.multiply.outer(first, whole[rows:])
+
+
+def blend_shape(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
+    """One input; attributes axis, low, high and weights, one entry per output along the axis."""
+    x, axis = shapes[0] if shapes else None, attributes.get("axis")
+    if len(shapes) != 1 or x is None or not isinstance(axis, int) or not 0 <= axis < len(x):
+        raise ModelError("must have 1 input and an axis of it")
+    lists = [attributes.get(name) for name in ("low", "high", "weights")]
+    sizes = {len(entries) if isinstance(entries, tuple) else 0 for entries in lists}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ModelError("low, high and weights must have one entry per output")
+    for entries in lists[:2]:
+        assert isinstance(entries, tuple)  # just looked
+        if any(not isinstance(e, int) or not 0 <= e < x[axis] for e in entries):
+            raise ModelError(f"low and high must be from 0 to {x[axis] - 1}")
+    return ((*x[:axis], *sizes, *x[axis + 1 :]),)

@@ -1,4 +1,4 @@
-"""Float meaning of the operators that slide a window: convolution, in ONNX's layout (N, C, ...)."""
+"""Float meaning of convolution, pooling and linear resizing, in ONNX's layout (N, C, ...)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.graph import Node
-from azsim.graph.shapes import integer
-from azsim.graph.window_shapes import WindowForm, window_form
+from azsim.graph.shapes import integer, integers
+from azsim.graph.window_shapes import WindowForm, pool_form, window_counts, window_form
 
 Array = npt.NDArray[np.generic]
 Float32Array = npt.NDArray[np.float32]
@@ -54,3 +54,33 @@ def taps(padded: Float32Array, form: WindowForm) -> Iterator[tuple[tuple[int, ..
             for k, d, s, n in zip(tap, form.dilations, form.strides, positions, strict=True)
         )
         yield tap, padded[(slice(None), slice(None), *cut)]
+
+
+def pool(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
+    """Largest, or sum by what each output counts, of the window."""
+    x = np.asarray(operands[0], dtype=np.float32)
+    form = pool_form(node.attributes)
+    is_max = node.attributes["kind"] == "max"
+    padded = padded_with(x, form, -np.inf if is_max else 0.0)
+    y: Float32Array | None = None
+    for _, seen in taps(padded, form):
+        joined = seen if y is None else np.maximum(y, seen) if is_max else y + seen
+        y = np.asarray(joined, dtype=np.float32)
+    assert y is not None  # a kernel has one tap or more
+    if not is_max:
+        counts = window_counts(node.attributes, y.shape[-1]).astype(np.float32)
+        y = y / counts.reshape(y.shape[2:])
+    return (y,)
+
+
+def blend(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
+    """Weighted mean of two entries of an axis."""
+    x, axis = np.asarray(operands[0], dtype=np.float32), integer(node.attributes, "axis")
+    low, high = (
+        np.take(x, np.array(integers(node.attributes, name)), axis=axis) for name in ("low", "high")
+    )
+    weights = np.array(node.attributes["weights"], dtype=np.float32)
+    shape = [1] * x.ndim
+    shape[axis] = len(weights)
+    weights = weights.reshape(shape)
+    return (low * (1 - weights) + high * weights,)

@@ -125,6 +125,8 @@ def _transpose(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
 _EVALUATORS: dict[str, Evaluator] = {
     "MatMul": _binary(lambda x, weight: np.matmul(x, weight)),
     "Conv": float_windows.conv,
+    "Pool": float_windows.pool,
+    "Blend": float_windows.blend,
     "LSTM": _lstm,
     "Add": _binary(lambda a, b: a + b),
     "Mul": _binary(lambda a, b: a * b),

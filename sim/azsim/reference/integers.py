@@ -13,13 +13,19 @@ import numpy as np
 
 from azsim.errors import ModelError
 from azsim.graph.integer import IntegerGraph, IntegerKind, IntegerTensor
-from azsim.reference import integer_elementwise, integer_moves, integer_products
+from azsim.reference import (
+    integer_elementwise,
+    integer_moves,
+    integer_products,
+    integer_spatial,
+)
 from azsim.reference.integer_values import Array, Evaluators, Values
 
 EVALUATORS: Evaluators = {
     **integer_products.EVALUATORS,
     **integer_elementwise.EVALUATORS,
     **integer_moves.EVALUATORS,
+    **integer_spatial.EVALUATORS,
 }
 
 

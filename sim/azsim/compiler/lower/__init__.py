@@ -18,10 +18,13 @@ from azsim.compiler.lower.moves import (
     lower_transpose,
 )
 from azsim.compiler.lower.softmax import lower_softmax
+from azsim.compiler.lower.spatial import lower_blend, lower_pool
 
 LOWERINGS = {
     "MatMul": lower_matmul,
     "Conv": lower_conv,
+    "Pool": lower_pool,
+    "Blend": lower_blend,
     "LSTM": lower_lstm,
     "Add": lower_elementwise,
     "Mul": lower_elementwise,

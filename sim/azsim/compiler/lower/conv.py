@@ -1,20 +1,26 @@
-"""Conv with channels last: a product whose activations are windows of the padded input."""
+"""Conv with channels last: a product whose activations are windows of the padded input; channel by
+channel, a command of the vector unit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler.context import LoweringContext, node_where
-from azsim.compiler.formats import Format
-from azsim.compiler.lower.linear import lower_product
-from azsim.compiler.lower.moves import pieces_of, strides_of
+from azsim.compiler.lower.images import (
+    four_dimensional,
+    image_grid,
+    padded,
+    two_dimensional,
+)
+from azsim.compiler.lower.linear import Product, lower_product
+from azsim.compiler.lower.weights import row_multipliers
 from azsim.errors import CompileError
 from azsim.graph import Node
-from azsim.graph.integer import IntegerKind, IntegerTensor, Move, Piece
+from azsim.graph.integer import Depthwise, IntegerKind, IntegerTensor
 from azsim.graph.integer_window import Window, merged_window
 from azsim.graph.window_shapes import WindowForm, is_channels_last, window_form
 
@@ -22,7 +28,7 @@ Matrix = npt.NDArray[Any]
 
 
 def lower_conv(node: Node, context: LoweringContext) -> None:
-    """One Linear node with a window; padding is written out as zero points."""
+    """One Linear node with a window, or a Depthwise; padding is written out as zero points."""
     if not is_channels_last(node.attributes):
         raise CompileError(f"{node_where(node)}: channels must be last")
     weight = context.graph.values[node.inputs[1]].shape
@@ -30,30 +36,15 @@ def lower_conv(node: Node, context: LoweringContext) -> None:
     x = padded(context, node.name, context.int8(node.inputs[0]), form)
     group = int(str(node.attributes["group"]))
     window = conv_window(four_dimensional(x.shape), form, group)
-    lower_product(node, context, x, _rows, window)
+    is_depthwise = group > 1 and weight[:2] == (group, 1)
+    add = partial(_add_depthwise, form=form) if is_depthwise else None
+    lower_product(node, context, x, _rows, window, add)
 
 
 def _rows(weights: Matrix) -> Matrix:
     """(N, C, kernel ...) as (N, kernel ... x C): the channels of a pixel lie together."""
     moved = np.moveaxis(weights, 1, -1)
     return moved.reshape(len(weights), -1)
-
-
-def two_dimensional(form: WindowForm) -> WindowForm:
-    """A window over one dimension as one over a single row."""
-    if len(form.kernel) == 2:
-        return form
-    return WindowForm(
-        (1, *form.kernel), (1, *form.strides), (1, *form.dilations), (0, *form.before),
-        (0, *form.behind),
-    )  # fmt: skip
-
-
-def four_dimensional(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """(N, T, C) as (N, 1, T, C)."""
-    n, *spatial, c = shape
-    height, width = (1, *spatial)[-2:]
-    return n, height, width, c
 
 
 def conv_window(x: tuple[int, int, int, int], form: WindowForm, group: int) -> Window:
@@ -77,48 +68,31 @@ def conv_window(x: tuple[int, int, int, int], form: WindowForm, group: int) -> W
     return merged_window(window, length)[0]
 
 
-def padded(
-    context: LoweringContext, name: str, x: IntegerTensor, form: WindowForm, fill: int | None = None
-) -> IntegerTensor:
-    """Return x (N, [H,] W, C) with the border that the window reads, filled with its zero point (or
-    `fill`); x itself if the window reads none."""
-    n, height, width, channels = four_dimensional(x.shape)
-    before, behind = form.before, form.needed_behind((height, width))
-    if not any(before) and not any(behind):
-        return x
-    shape = (n, height + before[0] + behind[0], width + before[1] + behind[1], channels)
-    kept = shape if len(x.shape) == 4 else (n, shape[2], channels)
-    y = context.new_tensor(f"{name}/padded", kept, Format(x.element, x.scale, x.zero_point))
-    value = x.zero_point if fill is None else fill
-    border = f"{name}/border"
-    context.tensors[border] = IntegerTensor(
-        border, (1,), x.element, x.scale, x.zero_point, IntegerKind.CONSTANT,
-        np.full(1, value, x.element),
-    )  # fmt: skip
-    pieces = _bordered(shape, (height, width), before)
-    context.add(Move(f"{name}/pad", (x.name, border), y.name, tuple(pieces)))
-    return y
+def _add_depthwise(
+    product: Product,
+    context: LoweringContext,
+    y: IntegerTensor,
+    bias: npt.NDArray[np.int64],
+    relu: bool,
+    form: WindowForm,
+) -> None:
+    """Append the node; `bias` in accumulator steps, the zero point of x taken off."""
+    name, x, weights = product.node.name, product.x, product.weights
+    multiplier, shift = row_multipliers(product.where, weights, x.scale / y.scale)
+    parts = (multiplier.astype("<i4"), bias.astype("<i4"), shift.astype(np.int8))
+    parameters = np.concatenate([part.view(np.int8) for part in parts])
+    kernel = np.ascontiguousarray(weights.integers.T)
+    shape = four_dimensional(x.shape)
+    grids = tuple(image_grid(shape, form, image) for image in range(shape[0]))
+    names = (
+        _constant(context, f"{name}/weights", kernel),
+        _constant(context, f"{name}/parameters", parameters),
+    )
+    context.add(Depthwise(name, x.name, y.name, *names, shape[3], grids, relu))
 
 
-def _bordered(
-    shape: tuple[int, int, int, int], inner: tuple[int, int], before: tuple[int, ...]
-) -> list[Piece]:
-    """Copies that fill `shape` (N, H, W, C): the image, then the four sides."""
-    n, height, width, channels = shape
-    (rows, columns), (top, left) = inner, before
-    strides = strides_of(shape)
-    boxes = [  # first row, rows, first column, columns
-        (0, top, 0, width),
-        (top + rows, height - top - rows, 0, width),
-        (top, rows, 0, left),
-        (top, rows, left + columns, width - left - columns),
-    ]
-    image = (n, rows, columns, channels)
-    target = top * strides[1] + left * strides[2]
-    pieces = list(pieces_of(0, (image, 0, strides_of(image), target, strides)))
-    for row, tall, column, wide in boxes:
-        if tall and wide:
-            target = row * strides[1] + column * strides[2]
-            box = ((n, tall, wide, channels), 0, (0, 0, 0, 0), target, strides)
-            pieces += pieces_of(1, box)
-    return pieces
+def _constant(context: LoweringContext, name: str, data: npt.NDArray[np.int8]) -> str:
+    context.tensors[name] = IntegerTensor(
+        name, data.shape, "int8", 1.0, 0, IntegerKind.CONSTANT, data
+    )
+    return name

@@ -29,15 +29,19 @@ BIAS_ERROR = 2.0**-12  # steps of the output that rounding a bias to accumulator
 SAME_SCALE = 2.0**-22  # a bias scale this near to (scale of x) x (scale of the row) means it
 
 
+Add = Callable[["Product", LoweringContext, IntegerTensor, npt.NDArray[np.int64], bool], None]
+
+
 @dataclass(frozen=True)
-class _Product:
-    """A MatMul with its operands: x, weights, and the bias of each row as a number."""
+class Product:
+    """A product with its operands: x, weights, and the bias of each row as a number."""
 
     node: Node
     x: IntegerTensor
     weights: QuantizedWeights
     bias: Floats
     window: Window | None = None
+    add: Add | None = None  # appends the node in place of a Linear
 
     @property
     def where(self) -> str:
@@ -66,21 +70,23 @@ def lower_product(
     x: IntegerTensor,
     rows: Callable[[Matrix], Matrix],
     window: Window | None = None,
+    add: Add | None = None,
 ) -> None:
     """Product of int8 `x` with the constant weights of `node`, its second input, fused with what
-    follows; `rows` turns the weights into (N, K)."""
+    follows; `rows` turns the weights into (N, K). `add` may append another node than a Linear where
+    the bias joins the accumulator and the result is int8."""
     fused = context.fusion.products[node.name]
     weights = own_or_rounded(node, context, node.inputs[1], rows)
     bias = _bias_numbers(fused.bias, context, weights, x)
     form = context.formats[fused.result]
-    product = _Product(node, x, weights, bias, window)
+    product = Product(node, x, weights, bias, window, add)
     y = context.declare(fused.result)
     is_own = context.graph.values[node.inputs[1]].stored is not None
     if form.element == "int32" or ((form.stated or is_own) and _loses_bias(product, form)):
         _add_fine(product, context, y, fused.relu)
         return
     if not is_own:
-        product = _Product(node, x, _widened(weights, bias, x.scale), bias, window)
+        product = Product(node, x, _widened(weights, bias, x.scale), bias, window, add)
     _add_plain(product, context, y, fused.relu)
 
 
@@ -102,7 +108,7 @@ def _bias_numbers(
     return np.where(same, integers * steps, numbers)
 
 
-def _loses_bias(product: _Product, form: Format) -> bool:
+def _loses_bias(product: Product, form: Format) -> bool:
     """True if a bias would not fit the accumulator, or if rounding it to accumulator steps would be
     off by a visible part of an output step that the model states."""
     steps = product.sum_steps
@@ -113,17 +119,18 @@ def _loses_bias(product: _Product, form: Format) -> bool:
     return form.stated and bool((error > BIAS_ERROR).any())
 
 
-def _add_plain(product: _Product, context: LoweringContext, y: IntegerTensor, relu: bool) -> None:
+def _add_plain(product: Product, context: LoweringContext, y: IntegerTensor, relu: bool) -> None:
     """The bias joins the accumulator; one rounding."""
     steps = product.sum_steps
     # a row of zeros has scale 0: its bias was given a scale by _widened
     bias = np.rint(product.bias / np.where(steps > 0, steps, 1.0)).astype(np.int64)
     bias -= product.zero_part
     check_accumulator(product.where, product.weights, bias)
-    _add_linear(product, context, y, bias, relu)
+    add = product.add or _add_linear
+    add(product, context, y, bias, relu)
 
 
-def _add_fine(product: _Product, context: LoweringContext, y: IntegerTensor, relu: bool) -> None:
+def _add_fine(product: Product, context: LoweringContext, y: IntegerTensor, relu: bool) -> None:
     """The bias is added after rescaling to a fine int32, which is then rounded to y."""
     check_accumulator(product.where, product.weights)
     fine = y
@@ -139,7 +146,7 @@ def _add_fine(product: _Product, context: LoweringContext, y: IntegerTensor, rel
 
 
 def _add_linear(
-    product: _Product,
+    product: Product,
     context: LoweringContext,
     y: IntegerTensor,
     bias: npt.NDArray[np.int64],

@@ -1,4 +1,4 @@
-"""Conv: operators that slide a window over one or two spatial dimensions."""
+"""Conv and pooling: operators that slide a window over one or two spatial dimensions."""
 
 from __future__ import annotations
 
@@ -103,6 +103,31 @@ def window_fits(node: OnnxNode) -> str | None:
     return None
 
 
+def pool_window_is_known(node: OnnxNode) -> str | None:
+    """kernel_shape must have one entry of 1 or more per spatial dimension."""
+    stated, rank = node.wholes("kernel_shape") or (), len(node.require(0).shape) - 2
+    is_right = len(stated) == rank and all(1 <= k <= MAX_WINDOW for k in stated)
+    return None if is_right else shape_text(stated)
+
+
+def only_largest_are_wanted(node: OnnxNode) -> str | None:
+    """the output of indices must not be used, storage_order must be 0."""
+    if len(node.outputs) > 1 and node.outputs[1]:
+        return quoted(node.outputs[1])
+    order = node.whole("storage_order", 0)
+    return f"storage_order {order}" if order else None
+
+
+def pads_are_smaller_than_the_window(node: OnnxNode) -> str | None:
+    """each padding must be smaller than the window's reach."""
+    kernel = kernel_of(node)
+    attributes = window_attributes(node, kernel)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, attributes["dilations"], strict=True)]
+    pads = attributes["pads"]
+    wrong = any(pad >= r for pad, r in zip(pads, (*reach, *reach), strict=True))
+    return shape_text(pads) if wrong else None
+
+
 # -- geometry -----------------------------------------------------------------------------------
 
 
@@ -151,7 +176,77 @@ def _lower_conv(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(node.name, "Conv", inputs, node.outputs, attributes)
 
 
+def _overhang(node: OnnxNode, attributes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Pads with what ceil_mode adds behind: a last window that still begins inside the image or its
+    padding in front."""
+    kernel = kernel_of(node)
+    rank, pads = len(kernel), list(attributes["pads"])
+    for axis, size in enumerate(node.require(0).shape[2:] if node.whole("ceil_mode", 0) else ()):
+        stride = attributes["strides"][axis]
+        reach = attributes["dilations"][axis] * (kernel[axis] - 1) + 1
+        before, whole = pads[axis], size + pads[axis] + pads[axis + rank]
+        outputs = -(-(whole - reach) // stride) + 1
+        if (outputs - 1) * stride >= size + before:
+            outputs -= 1
+        pads[axis + rank] += max(0, (outputs - 1) * stride + reach - whole)
+    return tuple(pads)
+
+
+def _counts(
+    node: OnnxNode, attributes: dict[str, tuple[int, ...]], pads: tuple[int, ...]
+) -> list[int]:
+    """How many elements each output row, then each output column, counts in a mean."""
+    kernel, own = kernel_of(node), attributes["pads"]
+    rank, found = len(kernel), []
+    for axis, size in enumerate(node.require(0).shape[2:]):
+        stride, dilation = attributes["strides"][axis], attributes["dilations"][axis]
+        reach = dilation * (kernel[axis] - 1) + 1
+        low, high = 0, size
+        if node.whole("count_include_pad", 0):
+            low, high = -own[axis], size + own[axis + rank]
+        outputs = (size + pads[axis] + pads[axis + rank] - reach) // stride + 1
+        for output in range(outputs):
+            first = output * stride - pads[axis]
+            taps = range(first, first + reach, dilation)
+            found.append(sum(low <= tap < high for tap in taps))
+    return found
+
+
+def _lower_pool(node: OnnxNode, builder: GraphBuilder) -> None:
+    stated = window_attributes(node, kernel_of(node))
+    pads = _overhang(node, stated)
+    attributes: dict[str, Attribute] = {**stated, "pads": pads, "kernel": kernel_of(node)}
+    attributes["kind"] = "max" if node.operator == "MaxPool" else "mean"
+    if node.operator == "AveragePool":
+        attributes["counts"] = tuple(_counts(node, stated, pads))
+    builder.emit(node.name, "Pool", (builder.use(node.require(0)),), node.outputs[:1], attributes)
+
+
+def _lower_global(node: OnnxNode, builder: GraphBuilder) -> None:
+    spatial = node.require(0).shape[2:]
+    ones, none = (1,) * len(spatial), (0,) * (2 * len(spatial))
+    attributes: dict[str, Attribute] = {
+        "kind": "max" if node.operator == "GlobalMaxPool" else "mean",
+        "kernel": spatial, "strides": ones, "dilations": ones, "pads": none, "counts": spatial,
+    }  # fmt: skip
+    builder.emit(node.name, "Pool", (builder.use(node.require(0)),), node.outputs, attributes)
+
+
+_POOL_RULES = (
+    float_inputs,
+    data_is_computed_image,
+    pool_window_is_known,
+    window_lists_fit,
+    auto_pad_is_known,
+    pads_are_smaller_than_the_window,
+    window_fits,
+)
+
 SUPPORT = (
+    Support("MaxPool", "Pool", (*_POOL_RULES, only_largest_are_wanted), _lower_pool),
+    Support("AveragePool", "Pool", _POOL_RULES, _lower_pool),
+    Support("GlobalAveragePool", "Pool", (float_inputs, data_is_computed_image), _lower_global),
+    Support("GlobalMaxPool", "Pool", (float_inputs, data_is_computed_image), _lower_global),
     Support(
         "Conv",
         "Conv",

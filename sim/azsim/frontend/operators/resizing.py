@@ -1,0 +1,178 @@
+"""Resize: nearest neighbours become a choice of entries, linear a blend of two, axis by axis."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from azsim.frontend.builder import GraphBuilder
+from azsim.frontend.node import OnnxNode
+from azsim.frontend.rules import Support, constant_parameters, float_data
+from azsim.graph.text import quoted
+from azsim.graph.types import Attribute
+
+COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+ROI, SCALES, SIZES = 1, 2, 3
+HALF = Fraction(1, 2)
+
+
+# -- rules --------------------------------------------------------------------------------------
+
+
+def mode_is_known(node: OnnxNode) -> str | None:
+    """mode must be nearest or linear, without antialias and exclude_outside."""
+    mode = node.word("mode", "nearest")
+    if mode not in ("nearest", "linear"):
+        return quoted(mode)
+    for name in ("antialias", "exclude_outside"):
+        if node.whole(name, 0):
+            return f"{name} {node.whole(name, 0)}"
+    return None
+
+
+def coordinates_are_known(node: OnnxNode) -> str | None:
+    """coordinate_transformation_mode must be half_pixel, pytorch_half_pixel, asymmetric or
+    align_corners."""
+    mode = node.word("coordinate_transformation_mode", "half_pixel")
+    return None if mode in COORDINATES else quoted(mode)
+
+
+def rounding_is_known(node: OnnxNode) -> str | None:
+    """nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil."""
+    mode = node.word("nearest_mode", ROUNDINGS[0])
+    return None if mode in ROUNDINGS else quoted(mode)
+
+
+def policy_is_stretch(node: OnnxNode) -> str | None:
+    """keep_aspect_ratio_policy must be stretch."""
+    policy = node.word("keep_aspect_ratio_policy", "stretch")
+    return None if policy == "stretch" else quoted(policy)
+
+
+def target_is_sound(node: OnnxNode) -> str | None:
+    """scales or sizes must be given, one positive entry per dimension (or per axis of axes)."""
+    if resized(node) is not None:
+        return None
+    given = _given(node, SCALES) + _given(node, SIZES)
+    return f"({', '.join(f'{entry:g}' for entry in given[:8])})"
+
+
+# -- geometry -----------------------------------------------------------------------------------
+
+
+def _given(node: OnnxNode, position: int) -> tuple[float, ...]:
+    operand = node.operand(position)
+    if operand is None or operand.data is None:
+        return ()
+    return tuple(float(entry) for entry in np.asarray(operand.data).reshape(-1))
+
+
+def resized(node: OnnxNode) -> list[tuple[int, Fraction]] | None:
+    """New size and scale of every dimension; None where they do not work out."""
+    shape = node.require(0).shape
+    axes = node.wholes("axes") or tuple(range(len(shape)))
+    if any(not -len(shape) <= axis < len(shape) for axis in axes):
+        return None
+    scales, sizes = _given(node, SCALES), _given(node, SIZES)
+    given = scales or sizes
+    is_sound = all(math.isfinite(entry) and entry > 0 for entry in given)
+    if len(given) != len(axes) or (scales and sizes) or not is_sound:
+        return None
+    found = [(size, Fraction(1)) for size in shape]
+    for axis, entry in zip(axes, given, strict=True):
+        old = shape[axis]
+        new = math.floor(old * entry) if scales else int(entry)
+        if not 1 <= new <= 1 << 20:
+            return None
+        # ONNX takes the stated scale where there is one; it is a float32
+        found[axis] = (new, _rational(entry) if scales else Fraction(new, old))
+    return found
+
+
+def _rational(scale: float) -> Fraction:
+    """The fraction that a float32 scale stands for: 2/3 is not 0.6666667."""
+    near = Fraction(scale).limit_denominator(4096)
+    return near if np.float32(float(near)) == np.float32(scale) else Fraction(scale)
+
+
+def coordinate(output: int, old: int, new: int, scale: Fraction, mode: str) -> Fraction:
+    """Where output entry `output` lies among the `old` entries."""
+    if mode == "align_corners":
+        return Fraction(output * (old - 1), new - 1) if new > 1 else Fraction(0)
+    if mode == "asymmetric":
+        return output / scale
+    if mode == "pytorch_half_pixel" and new == 1:
+        return Fraction(0)
+    return (output + HALF) / scale - HALF
+
+
+def nearest(place: Fraction, mode: str) -> int:
+    """The entry nearest to a coordinate."""
+    if mode == "floor":
+        return math.floor(place)
+    if mode == "ceil":
+        return math.ceil(place)
+    return math.ceil(place - HALF) if mode == "round_prefer_floor" else math.floor(place + HALF)
+
+
+# -- lowering -----------------------------------------------------------------------------------
+
+
+def _lower_resize(node: OnnxNode, builder: GraphBuilder) -> None:
+    target = resized(node) or []
+    changed = [axis for axis, (new, _) in enumerate(target) if new != node.require(0).shape[axis]]
+    if not changed:
+        builder.drop(node, node.require(0))
+        return
+    x = builder.use(node.require(0))
+    for count, axis in enumerate(changed, 1):
+        is_last = count == len(changed)
+        y = node.outputs[0] if is_last else builder.fresh_value(f"{node.name}.axis{axis}")
+        name = node.name if is_last else builder.fresh_node(f"{node.name}.axis{axis}")
+        _lower_axis(node, builder, (name, x, y), axis, target[axis])
+        x = y
+
+
+def _lower_axis(
+    node: OnnxNode,
+    builder: GraphBuilder,
+    names: tuple[str, str, str],
+    axis: int,
+    target: tuple[int, Fraction],
+) -> None:
+    """One axis: a Take of the nearest entries, or a Blend of the two around each output."""
+    (name, x, y), (new, scale), old = names, target, node.require(0).shape[axis]
+    mode = node.word("coordinate_transformation_mode", "half_pixel")
+    places = [coordinate(output, old, new, scale, mode) for output in range(new)]
+    if node.word("mode", "nearest") == "nearest":
+        rounding = node.word("nearest_mode", ROUNDINGS[0])
+        indices = tuple(min(max(nearest(place, rounding), 0), old - 1) for place in places)
+        builder.emit(name, "Take", (x,), (y,), {"axis": axis, "indices": indices})
+        return
+    clamped = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in places]
+    low = tuple(min(math.floor(place), old - 1) for place in clamped)
+    high = tuple(min(index + 1, old - 1) for index in low)
+    weights = tuple(float(place - index) for place, index in zip(clamped, low, strict=True))
+    attributes: dict[str, Attribute] = {"axis": axis, "low": low, "high": high, "weights": weights}
+    builder.emit(name, "Blend", (x,), (y,), attributes)
+
+
+SUPPORT = (
+    Support(
+        "Resize",
+        "Take (nearest) or Blend (linear), axis by axis",
+        (
+            float_data,
+            constant_parameters,
+            mode_is_known,
+            coordinates_are_known,
+            rounding_is_known,
+            policy_is_stretch,
+            target_is_sound,
+        ),
+        _lower_resize,
+    ),
+)
