@@ -41,6 +41,7 @@ def test_the_whole_screen() -> None:
         "weight stream  96 B, 4.800 bits per weight  entropy  3.500 bits per weight",
         "MAC utilization  0.1 %  decoder utilization  22.0 % of 2 units",
         "integer reference  bit-exact 3/3",
+        "cycles / bound  2.27 in all, enc/x 1.82, input and output 8.00, enc/cell 1.20",
         "SQNR  y 31.2 dB",
         "energy per frame  908 nJ (793 to 1.14e+03); 227 mJ (198 to 284) per second of audio",
         "energy goes to  dram 96.4 %; 16 nm, 0.8 V, no silicon figure; mobile CPU 0.13 x (assumed)",

@@ -51,6 +51,7 @@ def test_values_by_hand(tmp_path: Path) -> None:
         "Operator": "Linear",
         "Bound by": "decoder",
         "Lower Bound Cycles": "2200",
+        "Cycles over Bound": "1.818",
         "Memory Cycles": "2000",
         "Decode Cycles": "4400",
         "MAC Cycles": "1500",

@@ -146,6 +146,7 @@ def test_layers_by_hand() -> None:
         "mac_cycles": 1500,
         "vector_cycles": 100,
         "lower_bound_cycles": 2200,
+        "cycles_over_bound": pytest.approx(4000 / 2200),
         "bound_by": "decoder",
     }
     assert [layer["bound_by"] for layer in layers] == ["decoder", "vector", "memory"]

@@ -21,6 +21,7 @@ MAX_SINGLE_ENGINES = 7
 LONGEST_LEFT_LABEL, LONGEST_LABEL = "integer reference", "decoder utilization"
 VALUE_COLUMNS = 34  # of the left values at most
 SQNR_NAME = 24
+WORST_LAYERS, BOUND_NAME = 10, 18  # listed against their lower bound
 TWO_PAIRS_COLUMNS = 96  # room for two labels with their values side by side
 LAYER_COLUMNS = 64  # of the table of layers, without the name
 SHORTEST_NAME, LONGEST_NAME = 12, 34
@@ -104,6 +105,7 @@ def _memory_figures(s: Summary) -> Iterator[Figure]:
 
 def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
     """Figures that take a line of their own."""
+    yield from _bound_figures(s, width)
     yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"], width), ""
     if s["requantized"]:
         yield "requantized", one_line(s["requantized"]), ""
@@ -137,6 +139,35 @@ def _joules(pj: dict[str, float]) -> str:
     unit, scale = next(((u, s) for u, s in units if pj["nominal"] >= s), units[-1])
     nominal, low, high = (f"{pj[name] / scale:.3g}" for name in ("nominal", "low", "high"))
     return f"{nominal} {unit} ({low} to {high})"
+
+
+def _bound_figures(s: Summary, width: int) -> Iterator[Figure]:
+    """Cycles against the lower bound: of the whole run, and of the layers that lose most cycles."""
+    excess = {
+        place: layer["span_cycles"] - layer["lower_bound_cycles"]
+        for place, layer in enumerate(s["layers"])
+        if layer["lower_bound_cycles"]
+    }
+    worst = sorted(excess, key=lambda place: -excess[place])[:WORST_LAYERS]
+    layers = [s["layers"][place] for place in worst if excess[place] > 0]
+    texts = [
+        f"{_short(layer['name'], BOUND_NAME)} {_number(layer['cycles_over_bound'], 2)}"
+        for layer in layers
+    ]
+    lines = _packed([f"{_number(s['cycles_over_bound'], 2)} in all", *texts], width)
+    for number, line in enumerate(lines):
+        yield "" if number else "cycles / bound", line, ""
+
+
+def _packed(texts: Sequence[str], width: int) -> list[str]:
+    """Texts side by side, in as many lines of `width` as they need."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and len(lines[-1]) + len(text) + 2 <= width:
+            lines[-1] += f", {text}"
+        else:
+            lines.append(text)
+    return lines
 
 
 def _label_columns(width: int) -> int:

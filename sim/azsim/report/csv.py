@@ -16,8 +16,9 @@ SCALE_SIM_HEADER = (
     "Overall Util %, Mapping Efficiency %, Compute Util %,"
 )
 OUR_COLUMNS = (
-    "Name", "Operator", "Bound by", "Lower Bound Cycles", "Memory Cycles", "Decode Cycles",
-    "MAC Cycles", "Vector Cycles", "Rows", "Columns", "Bits", "Weights", "Nonzeros", "Stream Bytes",
+    "Name", "Operator", "Bound by", "Lower Bound Cycles", "Cycles over Bound", "Memory Cycles",
+    "Decode Cycles", "MAC Cycles", "Vector Cycles", "Rows", "Columns", "Bits", "Weights",
+    "Nonzeros", "Stream Bytes",
 )  # fmt: skip
 
 
@@ -48,7 +49,13 @@ def _leading(record: RunRecord, number: int, row: LayerRow) -> tuple[str, ...]:
 def _ours(row: LayerRow) -> tuple[object, ...]:
     info, work = row.info, row.work
     return (
-        info.name, info.operator, work.bound_by, work.lower_bound_cycles, work.memory_cycles,
-        work.decode_cycles, work.mac_cycles, work.vector_cycles, info.rows, info.columns, info.bits,
-        info.weights, info.nonzeros, info.stream_bytes,
+        info.name, info.operator, work.bound_by, work.lower_bound_cycles, _over_bound(row),
+        work.memory_cycles, work.decode_cycles, work.mac_cycles, work.vector_cycles, info.rows,
+        info.columns, info.bits, info.weights, info.nonzeros, info.stream_bytes,
     )  # fmt: skip
+
+
+def _over_bound(row: LayerRow) -> str:
+    """Span / lower bound; empty for a layer without work."""
+    bound = row.work.lower_bound_cycles
+    return f"{row.counters.span_cycles / bound:.3f}" if bound else ""

@@ -172,6 +172,7 @@ def _units(record: RunRecord, rows: tuple[LayerRow, ...]) -> Summary:
         "mac_cycles": work.mac_cycles,
         "vector_cycles": work.vector_cycles,
         "lower_bound_cycles": work.lower_bound_cycles,
+        "cycles_over_bound": _ratio(counters.cycles, work.lower_bound_cycles),
         "bound_by": work.bound_by,
     }
 
@@ -200,6 +201,7 @@ def _layer(row: LayerRow) -> Summary:
         "mac_cycles": row.work.mac_cycles,
         "vector_cycles": row.work.vector_cycles,
         "lower_bound_cycles": row.work.lower_bound_cycles,
+        "cycles_over_bound": _ratio(row.counters.span_cycles, row.work.lower_bound_cycles),
         "bound_by": row.work.bound_by,
     }
 
