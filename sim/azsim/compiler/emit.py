@@ -26,10 +26,12 @@ from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph.integer import (
     EmbedRows,
+    FetchRows,
     IntegerGraph,
     IntegerKind,
     IntegerNode,
     Linear,
+    SpillRows,
     View,
     node_inputs,
     node_outputs,
@@ -54,6 +56,14 @@ def emit_program(
         CompileError: DRAM or a command's semaphores do not suffice; says need and have.
     """
     return _Emitter(graph, tilings, placement, residency, chip).program()
+
+
+def _joined(layer: LayerInfo, block: LayerInfo) -> LayerInfo:
+    """A layer of several blocks: what each computes is the same matrix for further positions."""
+    if not block.weights:
+        return layer if layer.weights or block.operator == "Move" else block
+    positions = layer.activation_columns + block.activation_columns
+    return replace(block, activation_columns=positions)
 
 
 class _Emitter:
@@ -83,11 +93,13 @@ class _Emitter:
         self.numbers = self._plan_layers(planner)
         self.inputs: list[Port] = []
         self.outputs: dict[str, Port] = {}
+        self.buffers: dict[str, int] = {}  # DRAM address of the tensors that lie there
 
     def program(self) -> Program:
         """Emit everything in order and wrap it up."""
         numbers = self.numbers
         self._load_inputs()
+        self._reserve_buffers()
         for node in self.graph.nodes:
             self._emit_node(node, numbers.get(node.name, self.io_layer))
             self._store_outputs(node_outputs(node))
@@ -118,13 +130,20 @@ class _Emitter:
     def _plan_layers(self, planner: BlockPlanner) -> dict[str, int]:
         """Number the layers and fix the order of all tiles, so that fetches can run ahead."""
         numbers: dict[str, int] = {}
+        layers: dict[str, int] = {}
         for node in self.graph.nodes:
             if isinstance(node, View):
                 continue
+            name = self.graph.layer_names.get(node.name, node.name)
+            number = layers.setdefault(name, len(layers))
+            numbers[node.name] = number
             if isinstance(node, Linear):
-                self.products.plan(planner, node, len(self.layers))
-            numbers[node.name] = len(self.layers)
-            self.layers.append(self._layer_info(node))
+                self.products.plan(planner, node, number)
+            info = replace(self._layer_info(node), name=name)
+            if number == len(self.layers):
+                self.layers.append(info)
+            elif not isinstance(node, FetchRows | SpillRows):
+                self.layers[number] = _joined(self.layers[number], info)
         self.io_layer = len(self.layers)
         self.layers.append(LayerInfo(IO_LAYER, "DMA"))
         return numbers
@@ -167,14 +186,36 @@ class _Emitter:
                 name, tensor.element, tensor.shape, tensor.scale, tensor.zero_point
             )
             self.inputs.append(replace(port, index_rows=self._index_rows(name)))
-            self._load(port.address, name, port.bytes, self.io_layer)
+            self.buffers[name] = port.address
+            if not tensor.in_dram:
+                self._load(port.address, name, port.bytes, self.io_layer)
         for name in self.graph.outputs:
             tensor = self.graph.tensors[name]
             self.outputs[name] = self.image.port(
                 name, tensor.element, tensor.shape, tensor.scale, tensor.zero_point
             )
+            self.buffers[name] = self.outputs[name].address
         self._store_outputs(self.graph.inputs)
         self._store_outputs(tuple(state.source for state in self.graph.states))
+
+    def _reserve_buffers(self) -> None:
+        """Room in DRAM for activations that do not fit ABUF."""
+        for name, tensor in self.graph.tensors.items():
+            if tensor.in_dram and name not in self.buffers:
+                self.buffers[name] = self.image.reserve(name, tensor_bytes(self.graph, name))
+
+    def _transfer(self, node: FetchRows | SpillRows, layer: int) -> None:
+        """LOAD or STORE of a range of a tensor in DRAM."""
+        is_fetch = isinstance(node, FetchRows)
+        far, near = (node.x, node.y) if is_fetch else (node.y, node.x)
+        width = np.dtype(self.graph.tensors[far].element).itemsize
+        size = node.count * width
+        begin = self.vector.where(near) + node.near * width
+        access = Access("abuf", begin, begin + size)
+        arg = (self.buffers[far] + node.offset * width, begin, size)
+        opcode = isa.LOAD if is_fetch else isa.STORE
+        reads, writes = ([], [access]) if is_fetch else ([access], [])
+        self.builder.add(Command(isa.DMA_A, opcode, arg, layer), reads, writes)
 
     def _index_rows(self, name: str) -> int:
         rows = [
@@ -194,7 +235,7 @@ class _Emitter:
 
     def _store_outputs(self, names: tuple[str, ...]) -> None:
         for name in names:
-            if name in self.outputs:
+            if name in self.outputs and not self.graph.tensors[name].in_dram:
                 access = self.vector.whole(name)
                 arg = (self.outputs[name].address, access.begin, access.end - access.begin)
                 self.builder.add(Command(isa.DMA_A, isa.STORE, arg, self.io_layer), [access], [])
@@ -235,6 +276,8 @@ class _Emitter:
                 pass
             case Linear():
                 self.products.emit(node)
+            case FetchRows() | SpillRows():
+                self._transfer(node, layer)
             case EmbedRows():
                 self._emit_embed(node, layer)
             case _:

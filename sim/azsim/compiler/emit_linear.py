@@ -90,6 +90,7 @@ class BlockPlanner:
         self._image = image
         self._tilings = tilings
         self._halves = self._buffers = 0
+        self._parameters: dict[tuple[int, int, int], int] = {}  # blocks of a layer share them
 
     def blocks(self, node: Linear, layer: int) -> list[Block]:
         """The blocks of one node, in the order in which they are computed: for the same rows all
@@ -97,9 +98,11 @@ class BlockPlanner:
         tiling, window = self._tilings[node.name], product_window(self._graph, node)
         result = []
         for begin, end in tiling.blocks():
-            address = self._image.place(
-                f"{node.name}/parameters", parameter_block(node, begin, end)
-            )
+            key = (id(node.multiplier), begin, end)
+            if key not in self._parameters:
+                block = parameter_block(node, begin, end)
+                self._parameters[key] = self._image.place(f"{node.name}/parameters", block)
+            address = self._parameters[key]
             buffer, self._buffers = self._buffers % PARAMETER_BUFFERS, self._buffers + 1
             for chunk in tiling.chunks():
                 half, self._halves = self._halves % 2, self._halves + 1

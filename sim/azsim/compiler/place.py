@@ -111,6 +111,8 @@ def _lives(graph: IntegerGraph, roots: dict[str, tuple[str, int]]) -> dict[str, 
 
     def touch(name: str, number: int) -> None:
         root = roots[name][0]
+        if graph.tensors[root].in_dram:
+            return
         old = lives.get(root, _Life(number, number))
         lives[root] = _Life(min(old.first, number), max(old.last, number))
 
@@ -256,7 +258,8 @@ def verify_placement(graph: IntegerGraph, placement: Placement, chip: ChipConfig
     """
     capacity = chip.abuf.capacity_kb * 1024
     for node in graph.nodes:
-        for name in (*node_inputs(node), *node_outputs(node)):
+        names = (*node_inputs(node), *node_outputs(node))
+        for name in (name for name in names if not graph.tensors[name].in_dram):
             width = np.dtype(graph.tensors[name].element).itemsize
             address = placement.address.get(name, -1)
             end = address + tensor_bytes(graph, name)

@@ -28,6 +28,7 @@ from azsim.graph.integer_nodes import (
     WeightArray,
 )
 from azsim.graph.integer_spatial import Depthwise, Pool
+from azsim.graph.integer_transfer import FetchRows, SpillRows
 from azsim.graph.types import StatePair
 
 IntegerNode = (
@@ -42,6 +43,8 @@ IntegerNode = (
     | EmbedRows
     | Depthwise
     | Pool
+    | FetchRows
+    | SpillRows
 )
 
 
@@ -68,6 +71,7 @@ class IntegerTensor:
     zero_point: int = 0
     kind: IntegerKind = IntegerKind.NODE
     data: IntArray | None = None
+    in_dram: bool = False  # made by the spill pass: passes through ABUF in blocks
 
     @property
     def size(self) -> int:
@@ -90,6 +94,7 @@ class IntegerGraph:
     outputs: tuple[str, ...]
     states: tuple[StatePair, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    layer_names: Mapping[str, str] = field(default_factory=dict)
 
 
 def node_inputs(node: IntegerNode) -> tuple[str, ...]:
@@ -106,6 +111,7 @@ __all__ = [
     "Depthwise",
     "Elementwise",
     "EmbedRows",
+    "FetchRows",
     "IntArray",
     "IntegerGraph",
     "IntegerKind",
@@ -119,6 +125,7 @@ __all__ = [
     "Pool",
     "Requant",
     "SoftmaxRows",
+    "SpillRows",
     "View",
     "WeightArray",
     "node_inputs",

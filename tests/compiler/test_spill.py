@@ -1,0 +1,103 @@
+"""Activations beyond ABUF: blocks of rows through DRAM, and the same integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiled import compile_file, integer_steps, reference_outputs, run_machine
+from onnx_models import ModelMaker
+
+from azsim.compiler import CompressionPlan
+from azsim.compiler.spill import spill_graph
+from azsim.config import ChipConfig, load_chip
+from azsim.engine.fast_machine import FastMachine
+from azsim.errors import CompileError
+from azsim.graph.integer import FetchRows, SpillRows
+from azsim_kernels import isa
+
+IMAGE = (1, 3, 20, 18)
+
+
+def chip(kilobytes: int) -> ChipConfig:
+    return load_chip("tiny", [f"abuf.capacity_kb={kilobytes}", "sequencer.semaphores=32"])
+
+
+def image_net(folder: Path, batch: int = 1) -> Path:
+    """Two convolutions, a residual sum, a strided convolution; the sum is an output as well."""
+    rng = np.random.default_rng(3)
+    maker = ModelMaker()
+    maker.input("x", (batch, *IMAGE[1:]))
+    for name, shape in (("w1", (8, 3, 3, 3)), ("w2", (8, 8, 1, 1)), ("w3", (4, 8, 3, 3))):
+        maker.tensor(name, rng.normal(size=shape) * 0.3)
+    maker.tensor("b1", rng.normal(size=8) * 0.1)
+    maker.tensor("scale", rng.uniform(0.5, 1.0, (8, 1, 1)))
+    maker.node("Conv", ["x", "w1", "b1"], ["c1"], name="conv1", pads=[1, 1, 1, 1])
+    maker.node("Relu", ["c1"], ["r1"], name="relu1")
+    maker.node("Conv", ["r1", "w2"], ["c2"], name="conv2")
+    maker.node("Mul", ["c2", "scale"], ["m"], name="mul")
+    maker.node("Add", ["m", "r1"], ["sum"], name="add")
+    maker.node("Conv", ["sum", "w3"], ["y"], name="conv3", strides=[2, 2], pads=[1, 1, 1, 1])
+    maker.output("y")
+    maker.output("sum")
+    return maker.save(folder)
+
+
+@pytest.mark.parametrize(("kilobytes", "batch"), [(64, 1), (6, 1), (3, 1), (6, 2)])
+def test_blocks_give_the_same_integers(tmp_path: Path, kilobytes: int, batch: int) -> None:
+    shape = (batch, *IMAGE[1:])
+    feeds = {"x": np.random.default_rng(1).normal(size=(2, *shape)).astype(np.float32)}
+    compiled, _ = compile_file(
+        image_net(tmp_path, batch), feeds, chip(kilobytes), CompressionPlan()
+    )
+    steps = integer_steps(compiled.program, feeds, 2)
+    outputs, _ = run_machine(FastMachine, compiled.program, chip(kilobytes), steps)
+    for got, want in zip(outputs, reference_outputs(compiled, steps), strict=True):
+        for name in ("y", "sum"):
+            np.testing.assert_array_equal(got[name], want[name])
+    stores = int((compiled.program.commands["opcode"] == isa.STORE).sum())
+    assert (stores > 2) == (kilobytes < 64)
+
+
+def test_a_graph_that_fits_stays_as_it_is(tmp_path: Path) -> None:
+    feeds = {"x": np.ones((1, *IMAGE), np.float32)}
+    compiled, _ = compile_file(image_net(tmp_path), feeds, chip(64), CompressionPlan())
+    assert spill_graph(compiled.integers, chip(64)) is compiled.integers
+
+
+def test_as_few_tensors_as_needed_move_to_dram(tmp_path: Path) -> None:
+    feeds = {"x": np.ones((1, *IMAGE), np.float32)}
+    compiled, _ = compile_file(image_net(tmp_path), feeds, chip(64), CompressionPlan())
+    moved = []
+    for kilobytes in (8, 6, 3):
+        graph = spill_graph(compiled.integers, chip(kilobytes))
+        moved.append(sum(tensor.in_dram for tensor in graph.tensors.values()))
+        kinds = {type(node) for node in graph.nodes}
+        assert {FetchRows, SpillRows} <= kinds
+    assert 0 < moved[0] < moved[1] < moved[2]
+
+
+def test_blocks_of_a_layer_are_one_layer_of_the_report(tmp_path: Path) -> None:
+    feeds = {"x": np.ones((1, *IMAGE), np.float32)}
+    layers = []
+    for kilobytes in (64, 3):
+        compiled, _ = compile_file(image_net(tmp_path), feeds, chip(kilobytes), CompressionPlan())
+        program = compiled.program
+        layers.append({layer.name: layer for layer in program.layers})
+        assert set(program.commands["layer"]) == set(range(len(program.layers)))
+    assert layers[0].keys() == layers[1].keys()
+    for name in ("conv1", "conv2", "conv3"):
+        assert layers[0][name] == layers[1][name]
+
+
+def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    maker = ModelMaker()
+    maker.input("x", (1, 3000))
+    maker.tensor("w", np.ones((3000, 4)))
+    maker.node("MatMul", ["x", "w"], ["y"], name="fc")
+    maker.output("y")
+    feeds = {"x": np.ones((1, 1, 3000), np.float32)}
+    message = r"^ABUF: 'x' \(3008 bytes\) needs \d+ bytes, the chip has 2048$"
+    with pytest.raises(CompileError, match=message):
+        compile_file(maker.save(tmp_path), feeds, chip(2), CompressionPlan())
