@@ -1,4 +1,4 @@
-"""Pass 7, compress: each weight matrix becomes a stream of tiles for the chip's decoder.
+"""Pass 8, compress: each weight matrix becomes a stream of tiles for the chip's decoder.
 
 Profiles bitmap and ans are the weight streams of docs/decoder.md, one table slot per tensor,
 round-robin. Profile none is raw int8, row-major inside the tile, padded with zeros.

@@ -1,4 +1,4 @@
-"""Pass 9, emit: the program of one step.
+"""Pass 10, emit: the program of one step.
 
 Order of commands: inputs are loaded, then the nodes in graph order, products with their streams
 running ahead (emit_products.py). Dependencies of a command always stand before it in the program,

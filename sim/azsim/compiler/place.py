@@ -1,4 +1,4 @@
-"""Pass 6, place: an ABUF address for every tensor.
+"""Pass 7, place: an ABUF address for every tensor.
 
 Recurrent states live for ever; so do the two parameter buffers that DMA-A refills; other tensors
 share memory when their lives do not overlap. A state's result is computed in the state's own place

@@ -1,4 +1,4 @@
-"""Pass 8, residency: which tiles stay in the on-chip weight store, and where every tile lies.
+"""Pass 9, residency: which tiles stay in the on-chip weight store, and where every tile lies.
 
 The benefit of keeping a tile is the memory traffic it saves per step: its bytes times how often a
 step fetches it. Per byte of store that is the number of fetches, so tensors with more fetches come

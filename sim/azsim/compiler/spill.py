@@ -1,4 +1,4 @@
-"""Pass 6, spill: activations that do not fit ABUF lie in DRAM and pass through in blocks of rows.
+"""Pass 5, spill: activations that do not fit ABUF lie in DRAM and pass through in blocks of rows.
 
 Nothing happens to a graph that fits. Else the largest tensors move to DRAM, as few as make the rest
 fit. A node that reads or makes one of them is divided into blocks of its output: the rows of the

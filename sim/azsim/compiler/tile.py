@@ -1,4 +1,4 @@
-"""Pass 5, tile: cut each weight matrix into tiles that fit a WBUF slot, and rows into accumulator
+"""Pass 6, tile: cut each weight matrix into tiles that fit a WBUF slot, and rows into accumulator
 blocks.
 
 A tile has whole row groups of the array (a multiple of `lanes` rows) and as many columns as the
