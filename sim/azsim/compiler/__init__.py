@@ -1,6 +1,7 @@
 """The compiler: passes from a float graph to a program, one file each, verified in between.
 
-[batch ->] layout -> prune -> fuse -> quantize -> spill -> tile -> place -> compress -> residency -> emit
+[batch ->] layout -> prune -> fuse -> quantize -> spill -> tile -> place -> compress -> residency
+-> emit
 """
 
 from __future__ import annotations
