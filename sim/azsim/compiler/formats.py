@@ -72,9 +72,11 @@ def _between_blends(graph: Graph, formats: Mapping[str, Format]) -> dict[str, Fo
     users = _users(graph)
     found: dict[str, Format] = {}
     for node in graph.nodes:
+        if node.operator != "Blend":
+            continue
         name, source = node.outputs[0], formats.get(node.inputs[0])
         is_between = all(user.operator == "Blend" for user, _ in users[name]) and users[name]
-        if node.operator == "Blend" and is_between and source and source.element == "int8":
+        if is_between and source and source.element == "int8":
             found[name] = Format("int16", source.scale * 2.0**-BLEND_BITS)
     return found
 
