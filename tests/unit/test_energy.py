@@ -18,10 +18,11 @@ from report_cases import make_record
 import azsim.energy.actions as actions
 from azsim.config import load_chip
 from azsim.counters import Traffic
-from azsim.energy import Amount, EnergyBreakdown, load_table, mobile_cpu, price
+from azsim.energy import Amount, DramRates, EnergyBreakdown, load_table, mobile_cpu, price
 from azsim.energy.actions import VECTOR_OPERATIONS
 from azsim.energy.amounts import total
-from azsim.energy.ledger import apportion
+from azsim.energy.dram import LpddrShape, add_lpddr
+from azsim.energy.ledger import Ledger, apportion
 from azsim.errors import ConfigError
 from azsim.report.energy import (
     cpu_energy,
@@ -122,6 +123,35 @@ def test_the_policy_between_frames(policy: str) -> None:
     names = [a.name for a in run.actions if a.component == "dram" and a.name.startswith("idle")]
     refresh = [] if policy == "self_refresh" else ["idle_refresh"]  # it refreshes itself
     assert names == [f"idle_{policy}", *refresh]
+
+
+def test_commands_of_lpddr_by_hand() -> None:
+    """Two channels of two devices with eight banks, 625 ps; the host's bits belong to no layer."""
+    record = make_record()
+    commands = {
+        "dram_activates": 10, "dram_refreshes_all_bank": 3, "dram_refreshes_per_bank": 5,
+        "dram_open_clocks": 700, "dram_closed_clocks": 300, "dram_w_read_bytes": 3200,
+        "dram_a_read_bytes": 320, "dram_host_read_bytes": 64, "dram_w_write_bytes": 0,
+        "dram_a_write_bytes": 32, "dram_host_write_bytes": 96,
+    }  # fmt: skip
+    counters = replace(record.counters, counts=dict(record.counters.counts) | commands)
+    book = Ledger(counters)
+    add_lpddr(book, counters, LpddrShape(2, 2, 8, 625), DramRates(load_table("lpddr4")))
+    found = {a.name: (a.count, a.rate.aj.nominal) for a in book.actions}
+    pj = 1_000_000
+    assert found == {
+        "activate": (20, 1200 * pj),
+        "read": (8 * 3520, round(8.48 * pj)),
+        "host_read": (8 * 64, round(8.48 * pj)),
+        "write": (8 * 32, round(5.05 * pj)),
+        "host_write": (8 * 96, round(5.05 * pj)),
+        "refresh_all_bank": (6, 23_400 * pj),
+        "refresh_per_bank": (10, 2925 * pj),
+        "standby_open": (2 * 625 * 700, 37_000),
+        "standby_closed": (2 * 625 * 300, 33_000),
+    }
+    host = next(a for a in book.actions if a.name == "host_read")
+    assert host.counts == (0, 0, 0, 512, 0)
 
 
 def test_policies_cost_in_their_order() -> None:

@@ -37,7 +37,7 @@ def cpu_energy(record: RunRecord) -> CpuEstimate:
     background = total(
         action.total_fj
         for action in record.energy.actions
-        if action.component == "dram" and action.unit == TIME_UNIT
+        if action.component == "dram" and action.unit in (TIME_UNIT, "refresh")
     )
     table = record.chip.energy.dram_table
     return mobile_cpu(products, weights * record.frames, table, background)
