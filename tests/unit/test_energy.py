@@ -37,7 +37,7 @@ pytestmark = pytest.mark.small
 
 
 def energy(*overrides: str, **changes: Any) -> EnergyBreakdown:
-    return make_record(chip=load_chip("az1", overrides), **changes).energy
+    return make_record(chip=load_chip("az1", ["memory.model=simple", *overrides]), **changes).energy
 
 
 def action(breakdown: EnergyBreakdown, name: str) -> Any:
@@ -266,7 +266,7 @@ def test_the_mobile_cpu_by_hand() -> None:
 
 
 def test_the_mobile_cpu_pays_for_the_same_background() -> None:
-    record = make_record()
+    record = make_record(chip=load_chip("az1", ["memory.model=simple"]))
     names = ("dram.standby", "dram.refresh", "dram.idle_power_down", "dram.idle_refresh")
     background = total(action(record.energy, name).total_fj for name in names)
     assert cpu_energy(record).background_fj == background
