@@ -87,7 +87,7 @@ def test_blocks_of_a_layer_are_one_layer_of_the_report(tmp_path: Path) -> None:
         layers.append({layer.name: layer for layer in program.layers})
         assert set(program.commands["layer"]) == set(range(len(program.layers)))
     assert layers[0].keys() == layers[1].keys()
-    for name in ("conv1", "conv2", "conv3"):
+    for name in ("conv1", "conv2", "conv3", "add", "conv1/pad"):
         assert layers[0][name] == layers[1][name]
 
 

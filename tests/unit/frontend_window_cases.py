@@ -19,7 +19,8 @@ def window(operator: str, text: str, *inputs: Any, x: Any = IMAGE, **attributes:
         maker.input("x", x)
         maker.input("v", (4,))
         names = []
-        for position, entry in enumerate(inputs or ("x",)):
+        entries: tuple[Any, ...] = inputs or ("x",)
+        for position, entry in enumerate(entries):
             name = entry
             if isinstance(entry, np.ndarray):
                 name = maker.tensor(f"t{position}", entry, entry.dtype)

@@ -40,6 +40,7 @@ from azsim.program import LayerInfo, Port, Program, Region
 from azsim_kernels import isa
 
 IO_LAYER = "input and output"
+TRANSFERS = (FetchRows.__name__, SpillRows.__name__)
 VECTOR_EMITTERS: VectorEmitters = {**EMITTERS, **emit_spatial.EMITTERS}  # by node type
 
 
@@ -60,8 +61,10 @@ def emit_program(
 
 def _joined(layer: LayerInfo, block: LayerInfo) -> LayerInfo:
     """A layer of several blocks: what each computes is the same matrix for further positions."""
+    if layer.operator in TRANSFERS:
+        return block
     if not block.weights:
-        return layer if layer.weights or block.operator == "Move" else block
+        return layer
     positions = layer.activation_columns + block.activation_columns
     return replace(block, activation_columns=positions)
 
