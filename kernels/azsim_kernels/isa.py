@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from azsim_kernels.lpddr_params import LpddrMemory
+
 # Engine classes, as stored in `engine`. A chip with n decoder units has n DMA-W channels and n
 # DECODE engines.
 DMA_W, DMA_A, DECODE, MAC, VECTOR = range(5)
@@ -300,6 +302,7 @@ class MachineParams(NamedTuple):
     abuf_bank_bytes: int
     abuf_ports_per_bank: int
     decoder_profile: int  # DECODER_BITMAP, DECODER_ANS or DECODER_NONE
+    lpddr: LpddrMemory | None = None  # None: the simple memory
 
 
 def engine_count(units: int) -> int:
@@ -329,6 +332,18 @@ def engine_names(units: int) -> list[str]:
     )
 
 
+# Of the LPDDR memory, 0 with the simple one. The first ones are `CHANNEL_COUNTS` over all channels,
+# bursts of the ports as bytes; `host_longest_wait_cycles` is a maximum, all others are sums.
+MEMORY_COUNTERS = (
+    "dram_activates", "dram_precharges", "dram_precharges_all", "dram_read_bursts",
+    "dram_write_bursts", "dram_refreshes_all_bank", "dram_refreshes_per_bank", "dram_open_clocks",
+    "dram_row_hits", "dram_row_misses", "dram_row_conflicts",
+    "dram_w_read_bytes", "dram_a_read_bytes", "dram_host_read_bytes",
+    "dram_w_write_bytes", "dram_a_write_bytes", "dram_host_write_bytes",
+    "dram_closed_clocks", "host_requests", "host_read_bytes", "host_write_bytes",
+    "host_wait_cycles", "host_longest_wait_cycles",
+)  # fmt: skip
+
 # Counters of one run, in the order of `counter_names`: fixed ones first, then three per decoder
 # unit.
 FIXED_COUNTERS = (
@@ -338,6 +353,7 @@ FIXED_COUNTERS = (
     "mac_products_done", "mac_products_skipped", "mac_items", "vector_conflict_cycles",
     *(f"vector_{name}_elements" for name in VECTOR_CLASSES),
     *(f"vector_{name}_beats" for name in VECTOR_CLASSES),
+    *MEMORY_COUNTERS,
 )  # fmt: skip
 UNIT_COUNTERS = ("words_accepted", "beats_fired", "tiles_decoded")
 

@@ -145,12 +145,12 @@ def advance(lp: Lpddr, until_ps: int, to_the_end: bool) -> int:
     Returns the time in ps of the earliest completion known, FAR if none is. It stands if it is
     before `until_ps`; else a request put at `until_ps` or later may still be done sooner. Idle
     channels stay behind and catch up when a request comes; `to_the_end`, for the counters at the
-    end of a step, when nothing is in flight, takes them along too.
+    end of a step, takes them along and does not stop at completions.
     """
     until = (until_ps + lp[CLOCK_PS] - 1) // lp[CLOCK_PS]
     soonest = min(lp[READ_CLOCKS], lp[WRITE_CLOCKS])
     while True:
-        before = min(until, first_done(lp))
+        before = until if to_the_end else min(until, first_done(lp))
         clock = before
         chosen = lp[CHANNELS]  # none
         other = FAR

@@ -15,8 +15,10 @@ from azsim_kernels.lpddr_params import (
     PER_BANK,
     PRE,
     PREA,
+    READ,
     REFA,
     REFP,
+    WRITE,
 )
 from azsim_kernels.lpddr_types import (
     BANKS,
@@ -32,7 +34,11 @@ from azsim_kernels.lpddr_types import (
     C_OWED,
     C_REFRESH_BANK,
     C_REFRESHING,
+    F_CONFLICT,
+    F_HIT,
+    F_MISS,
     FAR,
+    FOUND_IN,
     GAPS_AT,
     GAPS_SIZE,
     GROUP_BANKS,
@@ -40,11 +46,13 @@ from azsim_kernels.lpddr_types import (
     OPEN_CLOCKS,
     OPEN_ROW,
     PLACES,
+    READS_OF,
     READY_IN,
     RECENT_IN,
     RECENT_SIZE,
     REFRESH,
     RING_MASK,
+    ROW_HITS,
     RULES,
     RULES_AT,
     TRACE_AT,
@@ -55,6 +63,7 @@ from azsim_kernels.lpddr_types import (
     W_ROW,
     W_SIZE,
     WINDOW_IN,
+    WRITES_OF,
     Lpddr,
 )
 
@@ -130,6 +139,18 @@ def trace_command(
 
 
 @kernel
+def count_bursts(lp: Lpddr, at: int, command: int, port: int, bank: int, bursts: int) -> None:
+    """Count column commands of `port`: `bursts` of them, of which the first to `bank` may be the
+    first since its row was opened.
+    """
+    found = at + lp[FOUND_IN] + bank
+    lp[at + C_COUNTS + ROW_HITS + lp[found]] += 1
+    lp[at + C_COUNTS + ROW_HITS] += bursts - 1
+    lp[found] = F_HIT
+    lp[at + C_COUNTS + (READS_OF if command == READ else WRITES_OF) + port] += bursts
+
+
+@kernel
 def send_command(
     lp: Lpddr, at: int, command: int, bank: int, row: int, port: int, now: int
 ) -> None:
@@ -142,13 +163,17 @@ def send_command(
     trace_command(lp, at, command, -1 if all_banks else bank, row, port, now)
     lp[at + C_COUNTS + command] += 1
     ready = at + lp[READY_IN]
-    if command == ACT:
+    if command in (READ, WRITE):
+        count_bursts(lp, at, command, port, bank, 1)
+    elif command == ACT:
         lp[ready + 8 * bank + OPEN_ROW] = row
         if lp[at + C_OPEN_BANKS] == 0:
             lp[at + C_OPEN_SINCE] = now
         lp[at + C_OPEN_BANKS] += 1
     elif command in (PRE, PREA):
         for b in range(0 if all_banks else bank, lp[BANKS] if all_banks else bank + 1):
+            if lp[ready + 8 * b + OPEN_ROW] >= 0:
+                lp[at + lp[FOUND_IN] + b] = F_MISS if port < 0 else F_CONFLICT
             lp[ready + 8 * b + OPEN_ROW] = -1
         lp[at + C_OPEN_BANKS] = 0 if all_banks else lp[at + C_OPEN_BANKS] - 1
         if lp[at + C_OPEN_BANKS] == 0:

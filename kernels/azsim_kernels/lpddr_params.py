@@ -26,6 +26,18 @@ FIELD_NAMES = ("row", "bank", "group", "column", "channel")
 PORT_W, PORT_A, PORT_HOST = range(3)
 PORT_NAMES = ("w", "a", "host")
 
+# Counts of a channel, in this order: commands, clocks with an open row, bursts by what they found
+# of their row, bursts by port and direction.
+CHANNEL_COUNTS = (
+    *COMMAND_NAMES,
+    "open_clocks",
+    "row_hits",
+    "row_misses",
+    "row_conflicts",
+    *(f"{port}_reads" for port in PORT_NAMES),
+    *(f"{port}_writes" for port in PORT_NAMES),
+)
+
 # Answers of a request.
 TAKEN, PORT_FULL, BAD_REQUEST = range(3)
 
@@ -75,6 +87,30 @@ class LpddrParams(NamedTuple):
     def capacity_bytes(self) -> int:
         """Bytes of all channels."""
         return self.channels * self.banks * self.rows * self.columns * self.burst_bytes
+
+
+class LpddrMemory(NamedTuple):
+    """The memory as a chip sees it: behind a clock crossing and a path."""
+
+    params: LpddrParams
+    core_mhz: int
+    path_cycles: int  # core cycles from a completion to the cycle in which the chip sees it
+
+
+class HostPattern(NamedTuple):
+    """Traffic of the rest of the device (section 10 of docs/memory.md)."""
+
+    period_ns: int
+    requests: int  # due at the start of each period
+    request_bytes: int
+    address: int
+    places: int  # requests that fit in the address range
+    is_random: bool  # places at random; else one after the other, round and round
+    read_share_percent: int
+    priority: int  # among patterns, the largest first
+
+
+HOST_PASSES = 8  # a pattern that was passed over so often goes before all priorities
 
 
 class LpddrCommand(NamedTuple):

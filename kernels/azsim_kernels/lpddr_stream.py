@@ -9,7 +9,13 @@ sending them one by one would have done. The tests compare both ways.
 from __future__ import annotations
 
 from azsim_kernels._jit import kernel
-from azsim_kernels.lpddr_commands import note_command, ready_clock, send_command, trace_command
+from azsim_kernels.lpddr_commands import (
+    count_bursts,
+    note_command,
+    ready_clock,
+    send_command,
+    trace_command,
+)
 from azsim_kernels.lpddr_params import ACT, PER_BANK, PRE, READ
 from azsim_kernels.lpddr_requests import (
     bank_of,
@@ -291,8 +297,12 @@ def _send_columns(
     for i in range(max(0, columns - lp[CYCLE]), columns):
         note_command(lp, at, command, bank_of(lp, local + i), now + i * step)
     lp[at + C_COUNTS + command] += columns
+    port = lp[at + C_LAST_PORT]
+    firsts = min(columns, lp[CYCLE])  # one on each bank, and the others find the same rows
+    for i in range(firsts):
+        bursts = columns - firsts + 1 if i == 0 else 1
+        count_bursts(lp, at, command, port, bank_of(lp, local + i), bursts)
     if lp[TRACED] < lp[TRACE_ROOM]:
-        port = lp[at + C_LAST_PORT]
         for i in range(columns):
             row = row_of(lp, local + i)
             trace_command(lp, at, command, bank_of(lp, local + i), row, port, now + i * step)

@@ -10,6 +10,7 @@ Not compiled: this is done once per step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from azsim_kernels.lpddr_params import (
     ACT,
     BANK,
     CHANNEL,
+    CHANNEL_COUNTS,
     GROUP,
     NO_REFRESH,
     PRE,
     READ,
     WRITE,
+    HostPattern,
     LpddrCommand,
+    LpddrMemory,
     LpddrParams,
 )
 
@@ -88,10 +92,24 @@ NEVER = -(1 << 60)  # longer ago than everything
     RECENT_IN,  # (RULES, PLACES, 17) place of the next entry, the last `depth` clocks
     WINDOW_IN,  # (RING_MASK + 1, 5) see W_
     LINKS_IN,  # (requests, 3) see L_
-) = range(34, 49)
+    FOUND_IN,  # (BANKS,) what the first burst after the next ACT, or since the last, finds: F_
+) = range(34, 50)
 # What changes.
-REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(49, 54)
-HEADER = 54
+REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(50, 55)
+# The chip's side.
+(
+    CORE_MHZ,
+    PATH_CYCLES,
+    BEGIN,  # core cycles before the step
+    PATTERNS,
+    PATTERNS_AT,  # (PATTERNS, 13) see H_
+    HOST_REQUESTS,
+    HOST_READ_BYTES,
+    HOST_WRITE_BYTES,
+    HOST_WAIT,  # core cycles from due to visible, of all requests together
+    HOST_LONGEST_WAIT,
+) = range(55, 65)
+HEADER = 65
 
 # A channel.
 (
@@ -114,10 +132,17 @@ HEADER = 54
     C_OPEN_BANKS,
     C_OPEN_SINCE,
     C_BARE,  # 1: the window's entries may lack all but W_SLOT and W_LOCAL
-    C_COUNTS,  # commands by number, then clocks with an open row
+    C_COUNTS,  # as `CHANNEL_COUNTS`
 ) = range(20)
-C_HEADER = C_COUNTS + 8
-OPEN_CLOCKS = 7
+C_HEADER = C_COUNTS + len(CHANNEL_COUNTS)
+OPEN_CLOCKS = CHANNEL_COUNTS.index("open_clocks")
+ROW_HITS = CHANNEL_COUNTS.index("row_hits")
+READS_OF = CHANNEL_COUNTS.index("w_reads")  # by port
+WRITES_OF = CHANNEL_COUNTS.index("w_writes")
+
+# What a burst found of its row, in the order of the counts from ROW_HITS on: it was open, its bank
+# was closed, another row was open there.
+F_HIT, F_MISS, F_CONFLICT = range(3)
 
 OPEN_ROW = 7  # column of the ready table: row of a bank, -1 closed
 # A burst in the window.
@@ -129,6 +154,23 @@ S_SIZE = 7
 # The part of a request on one channel, in bursts of that channel.
 L_AT, L_END, L_NEXT = range(3)
 L_SIZE = 3
+# A pattern of host traffic: as `HostPattern`, then what changes.
+(
+    H_PERIOD_NS,
+    H_REQUESTS,
+    H_BYTES,
+    H_ADDRESS,
+    H_PLACES,
+    H_RANDOM,
+    H_SHARE,
+    H_PRIORITY,
+    H_PERIOD,  # number of the next period
+    H_DUE,  # the core cycle in which it begins
+    H_LEFT,  # requests due and not issued
+    H_SENT,  # requests issued
+    H_PASSED,  # times that others went first
+) = range(13)
+H_SIZE = 13
 RECENT_SIZE = 17
 GAPS_SIZE = 15
 
@@ -271,6 +313,7 @@ def _lay_out(lp: Lpddr, requests: int, trace_commands: int) -> int:
         (RECENT_IN, lp[RULES] * lp[PLACES] * RECENT_SIZE),
         (WINDOW_IN, (lp[RING_MASK] + 1) * W_SIZE),
         (LINKS_IN, requests * L_SIZE),
+        (FOUND_IN, lp[BANKS]),
     ):
         lp[place] = block
         block += int(size)
@@ -285,6 +328,7 @@ def _lay_out(lp: Lpddr, requests: int, trace_commands: int) -> int:
         (DONE_AT, lp[DONE_MASK] + 1),
         (CHANNELS_AT, lp[CHANNELS] * block),
         (TRACE_AT, trace_commands * 6),
+        (PATTERNS_AT, lp[PATTERNS] * H_SIZE),
     ):
         lp[place] = end
         end += int(size)
@@ -316,12 +360,27 @@ def _put_channel(lp: Lpddr, at: int, number: int, params: LpddrParams) -> None:
     lp[at + lp[QUEUE_IN] : at + lp[READY_IN]] = -1
     for bank in range(params.banks):
         lp[at + lp[READY_IN] + 8 * bank + OPEN_ROW] = -1
+    lp[at + lp[FOUND_IN] : at + lp[FOUND_IN] + params.banks] = F_MISS
     recent = lp[at + lp[RECENT_IN] : at + lp[WINDOW_IN]]
     recent[:] = NEVER
     recent[::RECENT_SIZE] = 0
 
 
-def new_lpddr(params: LpddrParams, by_row: bool = True, trace_commands: int = 0) -> Lpddr:
+def new_chip_memory(
+    memory: LpddrMemory, patterns: Sequence[HostPattern] = (), by_row: bool = True
+) -> Lpddr:
+    """Return the memory of a chip at time 0, with the traffic of its host; see `new_lpddr`."""
+    lp = new_lpddr(memory.params, by_row, patterns=patterns)
+    lp[CORE_MHZ], lp[PATH_CYCLES] = memory.core_mhz, memory.path_cycles
+    return lp
+
+
+def new_lpddr(
+    params: LpddrParams,
+    by_row: bool = True,
+    trace_commands: int = 0,
+    patterns: Sequence[HostPattern] = (),
+) -> Lpddr:
     """Return a memory at time 0: all rows closed, nothing in flight.
 
     by_row          let streams advance by row instead of by burst (same results, sooner)
@@ -331,17 +390,21 @@ def new_lpddr(params: LpddrParams, by_row: bool = True, trace_commands: int = 0)
     requests = sum(params.outstanding)
     header = np.zeros(HEADER, np.int64)
     _put_parameters(header, params, gaps, by_row)
+    header[PATTERNS] = len(patterns)
     lp = np.zeros(_lay_out(header, requests, trace_commands), np.int64)
     lp[:HEADER] = header
     _put_tables(lp, params, gaps, requests)
+    for number, pattern in enumerate(patterns):
+        at = lp[PATTERNS_AT] + number * H_SIZE
+        lp[at : at + len(pattern)] = pattern
     return lp
 
 
 def channel_counts(lp: Lpddr) -> Lpddr:
-    """Return (channels, 8): commands sent by number, then the clocks in which a row was open."""
+    """Return (channels, counts) in the order of `CHANNEL_COUNTS`."""
     first = lp[CHANNELS_AT] + C_COUNTS
     starts = first + lp[CHANNEL_SIZE] * np.arange(lp[CHANNELS])
-    return np.stack([lp[start : start + 8] for start in starts])
+    return np.stack([lp[start : start + len(CHANNEL_COUNTS)] for start in starts])
 
 
 def traced_commands(lp: Lpddr) -> list[LpddrCommand]:

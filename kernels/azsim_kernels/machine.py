@@ -22,6 +22,7 @@ from azsim_kernels.machine_dma import (
     take_arrival,
 )
 from azsim_kernels.machine_finish import finish_commands
+from azsim_kernels.machine_memory import end_memory, next_in_memory, run_host
 from azsim_kernels.machine_sequencer import dispatch, next_start, resume_starts, start_commands
 from azsim_kernels.machine_spans import attribute_channels, end_spans
 from azsim_kernels.machine_start import close_tile
@@ -55,7 +56,7 @@ def _last_event(core: Records, units: int) -> int:
 
 
 @kernel
-def _move_clock(params: Records, core: Records, following: int) -> int:
+def _move_clock(params: Records, core: Records, lp: Ints, following: int) -> int:
     """Move `now` to the next cycle in which something can happen; return RUNNING, or DEADLOCK if
     there is none. `following` is the next cycle in which DMA-W may have something to do.
     """
@@ -65,6 +66,8 @@ def _move_clock(params: Records, core: Records, following: int) -> int:
     following = min(following, next_completion(core))
     if core["recheck"] > core["now"]:
         following = min(following, core["recheck"])
+    if lp.size > 0:
+        following = next_in_memory(core, lp, following)
     if following == FAR:
         core["now"] = _last_event(core, params["units"]) + 1
         return DEADLOCK
@@ -76,6 +79,7 @@ def _move_clock(params: Records, core: Records, following: int) -> int:
 def run_step(
     params: Records,
     core: Records,
+    lp: Ints,
     plan: Plan,
     tables: Tables,
     storage: Storage,
@@ -106,11 +110,11 @@ def run_step(
             core["resume"] = 0
             resume_starts(params, core, plan, tables, storage, scratch)
         else:
-            number = take_arrival(params, core)
+            number = take_arrival(params, core, lp)
             while number != NOTHING:
                 if number >= 0 and advance_decoder(core, number, schedule, room):
                     close_tile(params, core, commands, order, schedule, number)
-                number = take_arrival(params, core)
+                number = take_arrival(params, core, lp)
             if core["next_free"] <= core["now"]:
                 status = finish_commands(params, core, commands, tables, storage, times)
                 if status == WANTS:
@@ -129,9 +133,11 @@ def run_step(
                 return WANTS
         if status == RUNNING:
             if core["dma_a"][0]["at"] < core["dma_a"][0]["end"]:
-                issue_dma_a(params, core, rows)
-            following = issue_dma_w(params, core)
+                issue_dma_a(params, core, lp, rows)
+            following = issue_dma_w(params, core, lp)
+            run_host(core, lp)
             attribute_channels(core, params["units"])
-            status = _move_clock(params, core, following)
+            status = _move_clock(params, core, lp, following)
     end_spans(params, core)
+    end_memory(core, lp)
     return status

@@ -5,6 +5,8 @@ docs/timing_model.md).
 from __future__ import annotations
 
 from azsim_kernels._jit import kernel
+from azsim_kernels.lpddr_params import PORT_A, PORT_W
+from azsim_kernels.machine_memory import OF_HOST, pop_ticket, put_memory_request
 from azsim_kernels.machine_types import (
     ACCEPT,
     COUNT_A_READ,
@@ -19,10 +21,11 @@ from azsim_kernels.machine_types import (
     Records,
     typed,
 )
-from azsim_kernels.memory_simple import pop_completion, put_request
+from azsim_kernels.memory_simple import put_request
 
 TICKET_A = typed(1 << 40)  # DMA-A's bursts need no names: the command counts them
-_MEMORY = typed(0)  # bus number
+_STORE = typed(1)  # bus number
+_PORT_A, _PORT_W = typed(PORT_A), typed(PORT_W)
 NOTHING = -1  # no burst is visible any more
 NO_WORDS = -2  # a burst is, but it brings no words to a decoder
 
@@ -44,15 +47,17 @@ def next_row(dma: Records, rows: Ints, burst_bytes: int) -> None:
 
 
 @kernel
-def issue_dma_a(params: Records, core: Records, rows: Ints) -> None:
+def issue_dma_a(params: Records, core: Records, lp: Ints, rows: Ints) -> None:
     """Phase 4 of DMA-A, whose command has requests left: issue one if it may be in flight."""
     dma = core["dma_a"][0]
     if dma["in_flight"] < params["dma_a_outstanding"]:
         to = min(dma["end"], dma["border"])
         moved = _moved_bytes(dma["at"], to, params["access_bytes"])
-        put_request(core, _MEMORY, moved, TICKET_A)
+        size = to - dma["at"]
+        writes = dma["writes"] == 1
+        put_memory_request(core, lp, _PORT_A, dma["at"], size, moved, writes, TICKET_A)
         core["counters"][COUNT_A_REQUESTS] += 1
-        core["counters"][COUNT_A_WRITE if dma["writes"] == 1 else COUNT_A_READ] += moved
+        core["counters"][COUNT_A_WRITE if writes else COUNT_A_READ] += moved
         core["last_event"] = core["now"]
         dma["in_flight"] += 1
         dma["at"] = to
@@ -98,19 +103,22 @@ def _note_credits(params: Records, core: Records, number: int) -> None:
 
 
 @kernel
-def _issue_burst(params: Records, core: Records, number: int) -> None:
+def _issue_burst(params: Records, core: Records, lp: Ints, number: int) -> None:
     """Issue the next request of channel `number`."""
     channel = core["channels"][number]
     words = _next_words(params, channel)
     to = min(channel["end"], channel["border"])
     place = channel["tail"] & (MAX_IN_FLIGHT - 1)
+    ticket = number * MAX_IN_FLIGHT + place
+    size = to - channel["at"]
     if channel["source"] == 1:
-        moved = to - channel["at"]
+        moved = size
         count = COUNT_STORE_REQUESTS
+        put_request(core, _STORE, moved, ticket)
     else:
         moved = _moved_bytes(channel["at"], to, params["access_bytes"])
         count = COUNT_W_REQUESTS
-    put_request(core, channel["source"], moved, number * MAX_IN_FLIGHT + place)
+        put_memory_request(core, lp, _PORT_W, channel["at"], size, moved, False, ticket)
     core["counters"][count] += 1
     core["counters"][count + 1] += moved
     core["bursts"][number, place, 0] = words
@@ -139,7 +147,7 @@ def _choose_channel(core: Records, units: int) -> int:
 
 
 @kernel
-def issue_dma_w(params: Records, core: Records) -> int:
+def issue_dma_w(params: Records, core: Records, lp: Ints) -> int:
     """Phase 4 of DMA-W; return the next cycle in which one of its channels may issue or gets
     its credits, FAR if all wait for bursts or words.
     """
@@ -149,7 +157,7 @@ def issue_dma_w(params: Records, core: Records) -> int:
     if core["w_in_flight"] < params["dma_w_outstanding"]:
         chosen = _choose_channel(core, units)
         if chosen >= 0:
-            _issue_burst(params, core, chosen)
+            _issue_burst(params, core, lp, chosen)
             core["asked_first"] = chosen + 1 if chosen + 1 < units else 0
             _note_credits(params, core, chosen)
     room = core["w_in_flight"] < params["dma_w_outstanding"]
@@ -195,13 +203,15 @@ def _arrive_dma_a(params: Records, core: Records) -> None:
 
 
 @kernel
-def take_arrival(params: Records, core: Records) -> int:
+def take_arrival(params: Records, core: Records, lp: Ints) -> int:
     """Phase 1: hand over one burst that is visible now; return the unit that gets words from it,
     NO_WORDS or NOTHING.
     """
-    ticket = pop_completion(core)
+    ticket = pop_ticket(core, lp)
     if ticket < 0:
         return NOTHING
+    if ticket >= OF_HOST:
+        return NO_WORDS
     if ticket == TICKET_A:
         _arrive_dma_a(params, core)
         return NO_WORDS

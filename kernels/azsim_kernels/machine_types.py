@@ -51,13 +51,14 @@ def _record(*names: str, **arrays: int) -> np.dtype[Any]:
     return np.dtype(fields, align=True)
 
 
+_NOT_PACKED = ("lpddr",)  # has an array of its own
 _TUPLE_FIELDS = {
     "products_per_mac": 8,
     "vector_latency_cycles": len(isa.VECTOR_CLASSES),
     "vector_interval_cycles": len(isa.VECTOR_CLASSES),
 }
 PARAMS = _record(
-    *(name for name in isa.MachineParams._fields if name not in _TUPLE_FIELDS),
+    *(n for n in isa.MachineParams._fields if n not in (*_TUPLE_FIELDS, *_NOT_PACKED)),
     "port_shift",  # log2 of the port's bytes
     "dram_size",  # bytes of the memories
     "store_size",
@@ -136,6 +137,8 @@ CLOCK = _record(
     "product",  # wanted: all effects so far, to time this PRODUCT
     "tiles",  # wanted: the tiles of so many units
     "uncovered",  # a PRODUCT reads weights behind the tile in its slot
+    "memory_next",  # LPDDR: cycle in which the first completion known is visible
+    "host_next",  # LPDDR: cycle in which the host may issue its next request
     "resume",  # the four phases of `now` are done up to the third
 )
 
@@ -313,7 +316,8 @@ def pack_params(params: isa.MachineParams, sizes: tuple[int, int, int]) -> Recor
     """
     packed = np.zeros(1, PARAMS)
     for name, value in params._asdict().items():
-        packed[name][0] = value
+        if name not in _NOT_PACKED:
+            packed[name][0] = value
     packed["port_shift"][0] = (params.port_bits // 8).bit_length() - 1
     packed["dram_size"], packed["store_size"], packed["abuf_size"] = sizes
     return packed
@@ -331,6 +335,7 @@ COUNT_MAC_ITEMS = _FIXED["mac_items"]
 COUNT_CONFLICTS = _FIXED["vector_conflict_cycles"]
 COUNT_ELEMENTS = _FIXED["vector_copy_elements"]  # by vector class
 COUNT_BEATS = _FIXED["vector_copy_beats"]
+COUNT_MEMORY = _FIXED[isa.MEMORY_COUNTERS[0]]
 COUNT_UNITS = len(isa.FIXED_COUNTERS)
 COUNTS_PER_UNIT = len(isa.UNIT_COUNTERS)
 VECTOR_CLASS = tuple(isa.OPCODE_VECTOR_CLASS.get(code, -1) for code in range(len(isa.OPCODE_NAMES)))

@@ -156,7 +156,7 @@ def test_bursts_of_a_channel_become_visible_in_order() -> None:
     step = bench.machine().new_step()
     for cycle in range(3):
         step.tick(cycle)
-    assert [burst.visible for burst in step.channels[0].in_flight] == [12, 12]
+    assert [burst.flight.visible for burst in step.channels[0].in_flight] == [12, 12]
 
 
 def test_a_fetch_moves_the_bytes_of_its_start() -> None:

@@ -16,9 +16,11 @@ from choosing import Choose, DrawChoose, SeedChoose, chance, pick
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from random_chips import random_params
+from random_memories import random_lpddr, random_traffic
 from random_programs import ABUF_BYTES, Draft, ProgramDraft, draft_commands
 
 from azsim_kernels import isa
+from azsim_kernels.lpddr_params import HostPattern
 
 M = TypeVar("M")
 
@@ -33,6 +35,7 @@ class Case(NamedTuple):
     dram: NDArray[np.uint8]
     store: NDArray[np.uint8]
     abuf: NDArray[np.uint8]
+    host_traffic: tuple[HostPattern, ...] | None = None
 
     def build(self, machine: Callable[..., M], **more: Any) -> M:
         """Return a machine of this case with its own copies of the memories."""
@@ -44,6 +47,7 @@ class Case(NamedTuple):
             dram=self.dram.copy(),
             store=self.store.copy(),
             abuf=self.abuf.copy(),
+            host_traffic=self.host_traffic,
             **more,
         )
 
@@ -71,6 +75,25 @@ def random_case(seed: int) -> Case:
     """Return the case of `seed`, the same in every run."""
     choose = SeedChoose(seed)
     return _make_case(choose, random_params(choose))
+
+
+@st.composite
+def lpddr_cases(draw: Callable[..., int]) -> Case:
+    """Cases with an LPDDR memory, half of them with host traffic."""
+    choose = DrawChoose(draw)
+    return _with_lpddr(choose, _make_case(choose, random_params(choose)))
+
+
+def random_lpddr_case(seed: int) -> Case:
+    """Return the case of `seed` with an LPDDR memory, the same in every run."""
+    choose = SeedChoose(seed)
+    return _with_lpddr(choose, _make_case(choose, random_params(choose)))
+
+
+def _with_lpddr(choose: Choose, case: Case) -> Case:
+    memory = random_lpddr(choose, case.params)
+    traffic = random_traffic(choose, memory) if chance(choose, 50) else None
+    return case._replace(params=case.params._replace(lpddr=memory), host_traffic=traffic)
 
 
 def _make_case(choose: Choose, params: isa.MachineParams) -> Case:

@@ -8,15 +8,16 @@ import numpy as np
 
 from azsim_kernels import isa
 from azsim_kernels.clocked.command import BAD_OPERAND, Command, Fault, inside
+from azsim_kernels.clocked.dram import Dram, Flight
 from azsim_kernels.clocked.engine import Engine
 from azsim_kernels.clocked.memory import (
     Counters,
     Request,
-    SimpleMemory,
     Storage,
     bus_bytes,
     cut_requests,
 )
+from azsim_kernels.lpddr_params import PORT_A
 
 
 class DmaA(Engine):
@@ -25,7 +26,7 @@ class DmaA(Engine):
     """
 
     def __init__(
-        self, params: isa.MachineParams, storage: Storage, memory: SimpleMemory, counters: Counters
+        self, params: isa.MachineParams, storage: Storage, memory: Dram, counters: Counters
     ) -> None:
         super().__init__()
         self.params = params
@@ -33,7 +34,7 @@ class DmaA(Engine):
         self.memory = memory
         self.counters = counters
         self.requests: deque[Request] = deque()
-        self.in_flight: list[int] = []  # cycles in which the bursts become visible
+        self.in_flight: list[Flight] = []
         self.moves: list[tuple[int, int, int]] = []  # DRAM address, ABUF address, bytes
 
     def begin(self, command: Command, cycle: int) -> Fault | None:
@@ -73,7 +74,7 @@ class DmaA(Engine):
 
     def arrive(self, cycle: int) -> bool:
         """Forget the bursts that are visible in `cycle`."""
-        still = [visible for visible in self.in_flight if visible > cycle]
+        still = [flight for flight in self.in_flight if not flight.is_visible(cycle)]
         arrived = len(still) < len(self.in_flight)
         self.in_flight = still
         return arrived
@@ -103,8 +104,10 @@ class DmaA(Engine):
         """Issue the next request if one may be in flight more."""
         if not self.requests or len(self.in_flight) >= self.params.dma_a_outstanding:
             return False
-        moved = bus_bytes(self.requests.popleft(), self.params.access_bytes)
-        self.in_flight.append(self.memory.request(cycle, moved))
+        request = self.requests.popleft()
+        moved = bus_bytes(request, self.params.access_bytes)
+        flight = self.memory.request(cycle, PORT_A, request, moved, self._stores())
+        self.in_flight.append(flight)
         self.counters.add("dma_a_requests", 1)
         self.counters.add("dma_a_write_bytes" if self._stores() else "dma_a_read_bytes", moved)
         return True

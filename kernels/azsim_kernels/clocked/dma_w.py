@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from azsim_kernels import isa
 from azsim_kernels.clocked.command import BAD_OPERAND, Command, Fault, inside
+from azsim_kernels.clocked.dram import Dram, Flight
 from azsim_kernels.clocked.engine import Engine
 from azsim_kernels.clocked.fifo import StreamFifo, StreamTile
 from azsim_kernels.clocked.memory import (
@@ -19,12 +20,13 @@ from azsim_kernels.clocked.memory import (
     bus_bytes,
     cut_requests,
 )
+from azsim_kernels.lpddr_params import PORT_W
 
 
 class Burst(NamedTuple):
-    """A request in flight: the cycle it is visible in and the port words it completes."""
+    """A request in flight: when it is visible and the port words it completes."""
 
-    visible: int
+    flight: Flight
     tile: StreamTile
     words: int
 
@@ -43,7 +45,6 @@ class DmaWChannel(Engine):
         self.tile: StreamTile | None = None
         self.from_store = False
         self.done_bytes = 0  # of the tile, requested so far
-        self.last_visible = 0
         self.lacked_credits = False  # in phase 4 of this cycle
 
     def begin(self, command: Command, cycle: int) -> Fault | None:
@@ -62,9 +63,9 @@ class DmaWChannel(Engine):
         return None
 
     def arrive(self, cycle: int) -> bool:
-        """Put the words of the bursts visible in `cycle` into the FIFO."""
+        """Put the words of the bursts visible in `cycle` into the FIFO, in the order of issue."""
         arrived = False
-        while self.in_flight and self.in_flight[0].visible <= cycle:
+        while self.in_flight and self.in_flight[0].flight.is_visible(cycle):
             burst = self.in_flight.popleft()
             self.fifo.push(burst.tile, burst.words)
             arrived = True
@@ -98,15 +99,14 @@ class DmaWChannel(Engine):
         self.lacked_credits = self.next_words() > self.fifo.credits
         return not self.lacked_credits
 
-    def issue(self, cycle: int, visible: int) -> None:
-        """Send the next request, whose data the memory promises for cycle `visible`."""
+    def issue(self, flight: Flight) -> None:
+        """Note that the next request is on its way."""
         assert self.tile is not None
         words = self.next_words()
         request = self.requests.popleft()
         self.done_bytes += request.end - request.begin
         self.fifo.credits -= words
-        self.last_visible = max(self.last_visible, visible)  # bursts of a channel stay in order
-        self.in_flight.append(Burst(self.last_visible, self.tile, words))
+        self.in_flight.append(Burst(flight, self.tile, words))
 
     def under_way(self) -> bool:
         """Bursts in flight arrive by themselves."""
@@ -122,7 +122,7 @@ class DmaW:
         self,
         params: isa.MachineParams,
         channels: list[DmaWChannel],
-        memory: SimpleMemory,
+        memory: Dram,
         store: SimpleMemory,
         counters: Counters,
     ) -> None:
@@ -151,11 +151,11 @@ class DmaW:
         request = channel.requests[0]
         if channel.from_store:
             moved = request.end - request.begin
-            channel.issue(cycle, self.store.request(cycle, moved))
+            channel.issue(Flight(self.store.request(cycle, moved)))
             self.counters.add("store_requests", 1)
             self.counters.add("store_bytes", moved)
         else:
             moved = bus_bytes(request, self.params.access_bytes)
-            channel.issue(cycle, self.memory.request(cycle, moved))
+            channel.issue(self.memory.request(cycle, PORT_W, request, moved, False))
             self.counters.add("dma_w_requests", 1)
             self.counters.add("dma_w_bytes", moved)

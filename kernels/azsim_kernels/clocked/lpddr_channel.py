@@ -11,9 +11,11 @@ from azsim_kernels.clocked.lpddr_gates import Gates
 from azsim_kernels.lpddr_params import (
     ACT,
     ALL_BANK,
+    CHANNEL_COUNTS,
     COMMAND_NAMES,
     NO_REFRESH,
     PER_BANK,
+    PORT_NAMES,
     PRE,
     PREA,
     READ,
@@ -68,7 +70,9 @@ class LpddrChannel:
         self.owed = 0
         self.refreshing = False
         self.refresh_bank = 0
-        self.counts = dict.fromkeys((*COMMAND_NAMES, "open_clocks"), 0)
+        self.counts = dict.fromkeys(CHANNEL_COUNTS, 0)
+        # per bank: what the next burst to it finds, a row that is open for it already aside
+        self.finds = ["row_misses"] * params.banks
 
     def tick(self, clock: int) -> None:
         """Go through one memory clock."""
@@ -152,6 +156,10 @@ class LpddrChannel:
         transfer = burst.transfer
         p = self.params
         transfer.left -= 1
+        self.counts[self.finds[burst.bank]] += 1
+        self.finds[burst.bank] = "row_hits"
+        direction = "writes" if transfer.is_write else "reads"
+        self.counts[f"{PORT_NAMES[transfer.port]}_{direction}"] += 1
         ends = clock + (p.write_clocks if transfer.is_write else p.read_clocks)
         transfer.done = max(transfer.done, ends)
 
@@ -183,7 +191,11 @@ class LpddrChannel:
             self.open_row[bank] = burst.row
         elif command == PRE:
             self.open_row[bank] = None
+            self.finds[bank] = "row_misses" if burst is None else "row_conflicts"
         elif command == PREA:
+            for other, row in enumerate(self.open_row):
+                if row is not None:
+                    self.finds[other] = "row_misses"
             self.open_row = [None] * self.params.banks
         self.counts[COMMAND_NAMES[command]] += 1
         all_banks = command in (PREA, REFA)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from azsim_kernels import isa
 from azsim_kernels.clocked.command import read_commands
+from azsim_kernels.clocked.dram import Dram, LpddrDram, SimpleDram
 from azsim_kernels.clocked.memory import Storage
 from azsim_kernels.clocked.semaphores import Semaphores
 from azsim_kernels.clocked.step import Step
+from azsim_kernels.lpddr_params import HostPattern
 from azsim_kernels.table_slots import empty_slots
 
 
@@ -27,6 +29,8 @@ class ClockedMachine:
     semaphore_kinds     (s,) isa.DATA, isa.SPACE or isa.ORDER
     semaphore_initial   (s,) counts at the start of each step
     dram, store, abuf   uint8 (bytes,), used in place; they keep what the steps wrote
+    host_traffic        None: each step begins with an idle LPDDR memory. Else its time goes on from
+                        step to step, with these patterns on the host port
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class ClockedMachine:
         dram: NDArray[np.uint8],
         store: NDArray[np.uint8],
         abuf: NDArray[np.uint8],
+        host_traffic: Sequence[HostPattern] | None = None,
     ) -> None:
         self.params = params
         self.commands = read_commands(commands, params.units)
@@ -47,6 +52,8 @@ class ClockedMachine:
         wbuf = np.zeros((params.tile_slots, params.slot_weights), np.int8)
         accumulators = np.zeros((params.lanes, params.accumulators_per_lane), np.int32)
         self.storage = Storage(dram, store, abuf, wbuf, accumulators)
+        self._host_traffic = host_traffic
+        self._lasting: Dram | None = None  # the memory of the step before, if it goes on
 
     @property
     def wbuf(self) -> NDArray[np.int8]:
@@ -64,8 +71,20 @@ class ClockedMachine:
             self.semaphore_kinds, self.semaphore_initial, self.params.semaphore_max
         )
         tables = [empty_slots() for _ in range(self.params.units)]
-        return Step(self.params, self.commands, semaphores, self.storage, tables)
+        memory = self._lasting or self._idle_memory()
+        if self._host_traffic is not None and self.params.lpddr is not None:
+            self._lasting = memory
+        return Step(self.params, self.commands, semaphores, self.storage, tables, memory)
+
+    def _idle_memory(self) -> Dram:
+        lpddr = self.params.lpddr
+        if lpddr is None:
+            return SimpleDram(self.params)
+        return LpddrDram(lpddr, self._host_traffic or ())
 
     def run_step(self, *, max_cycles: int = 10_000_000) -> isa.StepResult:
         """Run the program once; RuntimeError if it has not ended after `max_cycles`."""
-        return self.new_step().run(max_cycles)
+        result = self.new_step().run(max_cycles)
+        if result.status != isa.DONE:
+            self._lasting = None  # what the failed step asked for must not answer the next one
+        return result

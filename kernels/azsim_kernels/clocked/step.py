@@ -13,6 +13,7 @@ from azsim_kernels.clocked.command import Command, Fault
 from azsim_kernels.clocked.decoder import WeightDecoder
 from azsim_kernels.clocked.dma_a import DmaA
 from azsim_kernels.clocked.dma_w import DmaW, DmaWChannel
+from azsim_kernels.clocked.dram import Dram
 from azsim_kernels.clocked.engine import Engine
 from azsim_kernels.clocked.fifo import StreamFifo
 from azsim_kernels.clocked.mac import MacArray
@@ -34,12 +35,13 @@ class Step:
         semaphores: Semaphores,
         storage: Storage,
         table_slots: Sequence[TableSlots],
+        memory: Dram,
     ) -> None:
         p = params
         self.commands = commands
         self.semaphores = semaphores
         self.counters = Counters(dict.fromkeys(isa.counter_names(p.units), 0))
-        memory = SimpleMemory(p.memory_bytes, p.memory_per_cycles, p.memory_latency_cycles)
+        self.memory = memory
         store = SimpleMemory(p.store_bytes_per_cycle, 1, p.store_latency_cycles)
         self.fifos = [StreamFifo(p.fifo_words) for _ in range(p.units)]
         self.channels = [DmaWChannel(p, storage, fifo) for fifo in self.fifos]
@@ -78,6 +80,7 @@ class Step:
     def tick(self, cycle: int) -> isa.StepResult | None:
         """Go through the four phases of `cycle`; return the result if the run ends in it."""
         self.event = False
+        self.memory.tick(cycle)
         failed = self._effects(cycle)
         if failed is not None:
             return self._failed(cycle, failed)
@@ -90,6 +93,7 @@ class Step:
         self.event |= started
         self.event |= self.dma_a.tick(cycle)
         self.event |= self.dma_w.tick(cycle)
+        self.memory.host_tick(cycle)
         for engine in (*self.decoders, self.mac, self.vector):
             self.event |= engine.tick(cycle)
         if not self.event and not any(engine.under_way() for engine in self.engines):
@@ -133,6 +137,8 @@ class Step:
         return self._result(fault.status, cycle, command.number, fault.code)
 
     def _result(self, status: int, cycles: int, command: int, code: int) -> isa.StepResult:
+        if status == isa.DONE:
+            self.counters.by_name.update(self.memory.end_step(cycles))
         return isa.StepResult(
             status=status,
             cycles=cycles,

@@ -96,7 +96,7 @@ def reset_core(
         if name not in CORE_RINGS:
             core[name] = np.zeros((), core.dtype[name])
     core["visited"] = visited
-    core["next_free"] = FAR
+    core["next_free"] = core["memory_next"] = FAR
     for name in ("last_event", "error_command", "failed", "answered", "asked", "product"):
         core[name] = -1
     engines = core["engines"][0]

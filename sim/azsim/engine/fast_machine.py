@@ -24,16 +24,19 @@ from azsim.engine.arrays import (
     new_tables,
     reset_core,
 )
+from azsim.engine.memory import MemoryState
 from azsim.engine.plan import TileLayout, build_plan, check_commands, lay_out_tiles
 from azsim.engine.tiles import TileDecoder
 from azsim.errors import SimulationError
 from azsim_kernels import isa
+from azsim_kernels.lpddr_params import HostPattern
 from azsim_kernels.machine import run_step
 from azsim_kernels.machine_effects import apply_effects
 from azsim_kernels.machine_more import apply_more
 from azsim_kernels.machine_tiles import own_slot
 from azsim_kernels.machine_types import (
     CORE,
+    COUNT_MEMORY,
     DISPATCH,
     FREE,
     ORDER,
@@ -71,9 +74,12 @@ class FastMachine:
     timing_only         compute no results, only what times depend on. Ignored on chips that skip
                         zero activations, whose times depend on results
     keep_bytes          most bytes of decoded weights to keep
+    host_traffic        None: each step begins with an idle LPDDR memory. Else its time goes on from
+                        step to step, with these patterns on the host port
 
     Raises:
-        SimulationError: a command the machine does not have, or memories of a wrong type.
+        SimulationError: a command the machine does not have, memories of a wrong type or size, or
+            host traffic without an LPDDR memory.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class FastMachine:
         abuf: Bytes,
         timing_only: bool = False,
         keep_bytes: int = KEEP_BYTES,
+        host_traffic: Sequence[HostPattern] | None = None,
     ) -> None:
         kinds = np.ascontiguousarray(semaphore_kinds, np.int64)
         initial = np.ascontiguousarray(semaphore_initial, np.int64)
@@ -98,6 +105,7 @@ class FastMachine:
         self._plan = build_plan(params, commands, abuf.size)
         layout = lay_out_tiles(params, self._plan, (dram, store), keep_bytes)
         self._core = np.zeros(1, CORE)
+        self._memory = MemoryState(params, dram.size, host_traffic)
         self._tables = new_tables(params, layout, abuf.size)
         dense = params.slot_weights if (self._plan.commands["opcode"] == isa.PACK).any() else 0
         self._storage = new_storage(params, layout, (dram, store, abuf), dense)
@@ -115,6 +123,7 @@ class FastMachine:
     def run_step(self, *, max_cycles: int = DEFAULT_MAX_CYCLES) -> isa.StepResult:
         """Run the program once; RuntimeError if it has not ended after `max_cycles`."""
         self._prepare_kept_tiles()
+        self._memory.start_step()
         start_state = self._start_state()
         last = self._last if self.remember else None
         if last is not None and last.start_state == start_state and last.cycles <= max_cycles:
@@ -205,7 +214,11 @@ class FastMachine:
 
     def _is_repeatable(self) -> bool:
         """Say whether times depend on nothing but tiles that are kept, and slots."""
-        if self._gathers or self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH):
+        if (
+            self._gathers
+            or self._memory.goes_on
+            or self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH)
+        ):
             return False
         return self._mode is not Mode.AT_ONCE and bool((self._tables.tiles["pool"] >= 0).all())
 
@@ -230,6 +243,7 @@ class FastMachine:
     def _begin(self) -> Ints:
         """Reset all blocks and say to the kernel what it shall ask for."""
         reset_core(self._core, self.params, self._plan, self._semaphores)
+        self._memory.rewind()
         core = self._core
         core["ask_moves"] = self._mode is Mode.AT_ONCE or (
             self._mode is Mode.NEVER and self._gathers
@@ -268,6 +282,7 @@ class FastMachine:
             run_step(
                 self._packed[0],
                 self._core[0],
+                self._memory.lp,
                 self._plan,
                 self._tables,
                 self._storage,
@@ -384,6 +399,8 @@ class FastMachine:
 
     def _result(self, status: int, times: Ints) -> isa.StepResult:
         core = self._core[0]
+        counted = self._memory.end_step(int(core["now"]), status != isa.DONE)
+        core["counters"][COUNT_MEMORY : COUNT_MEMORY + len(counted)] = counted
         failed = int(core["error_command"])
         if status == isa.DEADLOCK:
             failed = int(np.argmax(times[FREE] < 0))
