@@ -42,7 +42,7 @@ def run_requests(lp: Lpddr, addresses: npt.NDArray[np.int64], size: int) -> int:
 def control(part: str) -> LpddrControl:
     """Return the controller that docs/memory.md recommends, one channel wide."""
     return LpddrControl(
-        part=part,
+        part=load_part(part),
         channels=1,
         devices_per_channel=1,
         mapping=("row", "bank", "column", "group", "channel"),
@@ -52,12 +52,13 @@ def control(part: str) -> LpddrControl:
         refresh="all_bank",
         refresh_batch=4,
         host_outstanding=8,
+        path_cycles=0,
     )
 
 
 def measure(part: str, addresses: npt.NDArray[np.int64], size: int, by_row: bool) -> str:
     """Return time of the run in ms, requests per second and simulated rate, as columns."""
-    params = lpddr_params(load_part(part), control(part), (16, 8, 8))
+    params = lpddr_params(control(part), (16, 8, 8))
     best = float("inf")
     end = 1
     for _ in range(6):  # the first one compiles

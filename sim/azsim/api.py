@@ -16,6 +16,7 @@ from azsim.calibration import Calibration, FloatPasses, Progress
 from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower_integers
 from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
+from azsim.config.host_traffic import TrafficPattern, load_traffic
 from azsim.counters import Counters, WeightPath
 from azsim.energy import load_rates
 from azsim.engine import simulate
@@ -27,7 +28,7 @@ from azsim.graph.integer import IntegerGraph
 from azsim.program import Port, Program
 from azsim.reference.integers import run_integers
 from azsim.report.files import write_run
-from azsim.report.record import RunRecord, Verification
+from azsim.report.record import HostTraffic, RunRecord, Verification
 from azsim.session import Session
 
 IntegerArray = npt.NDArray[np.integer[Any]]
@@ -80,6 +81,7 @@ def run(
     explain: bool = False,
     out: str | Path | None = None,
     cache: bool = True,
+    host_traffic: Sequence[str | Path] = (),
     progress: Progress | None = None,
     session: Session | None = None,
 ) -> RunRecord:
@@ -100,6 +102,8 @@ def run(
         explain: find where the first pass's time went along the weight path; `out` does too.
         out: folder to write the reports to; None writes nothing.
         cache: keep compiled programs in the user's cache folder, and use them.
+        host_traffic: names or files of patterns that the rest of the device puts on the memory
+            (docs/memory.md); the run is timed once more without them.
         progress: called as progress(stage, done, total).
         session: what runs on the same graph and frames share; None shares nothing.
 
@@ -110,6 +114,7 @@ def run(
         raise ConfigError("--verify: needs outputs, which --timing-only does not compute")
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
     load_rates(chip_config)  # a bad energy table is told now, not after the simulation
+    patterns = load_traffic(host_traffic, chip_config)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
     with Warming() as warming:  # a first run compiles kernels beside its own work
@@ -136,7 +141,7 @@ def run(
     del graph  # the float weights are most of what a run holds, and not needed any more
     if not verify:
         prepared = replace(prepared, integers=None)
-    modes = _Modes(timing_only, verify, explain or out is not None)
+    modes = _Modes(timing_only, verify, explain or out is not None, patterns)
     outcome = _simulate(prepared, chip_config, frames_per_pass, modes, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
@@ -161,6 +166,7 @@ def run(
         seeds=seeds,
         wall_seconds=outcome.seconds,
         weight_path=outcome.weight_path,
+        host_traffic=outcome.host_traffic,
     )
     if out is not None:
         write_run(record, Path(out))
@@ -174,6 +180,7 @@ class _Modes:
     timing_only: bool
     verify: bool
     explain: bool
+    host_traffic: tuple[TrafficPattern, ...]
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,7 @@ class _Outcome:
     verification: Verification | None
     weight_path: WeightPath | None
     seconds: float
+    host_traffic: HostTraffic | None
 
 
 def _simulate(
@@ -194,7 +202,9 @@ def _simulate(
     modes: _Modes,
     tell: Progress,
 ) -> _Outcome:
-    """Run all passes, and the integer reference beside if `verify`."""
+    """Run all passes, the integer reference beside if `verify`, and if there is host traffic the
+    times without it.
+    """
     steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
     result = simulate(
         prepared.program,
@@ -202,13 +212,30 @@ def _simulate(
         steps,
         timing_only=modes.timing_only,
         explain=modes.explain,
+        host_traffic=modes.host_traffic or None,
         progress=lambda done: tell("simulating", done, len(steps)),
     )
     verification = None
     if modes.verify and prepared.integers is not None:
         verification = _verify(prepared.integers(), steps, result.outputs, tell)
+    traffic = None
+    if modes.host_traffic:
+        alone = simulate(
+            prepared.program,
+            chip,
+            steps,
+            timing_only=True,
+            host_traffic=(),
+            progress=lambda done: tell("simulating without the host", done, len(steps)),
+        )
+        traffic = HostTraffic(modes.host_traffic, alone.counters.step_cycles)
     return _Outcome(
-        result.counters, result.outputs, verification, result.weight_path, result.seconds
+        result.counters,
+        result.outputs,
+        verification,
+        result.weight_path,
+        result.seconds,
+        traffic,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from azsim.config.memory_part import LpddrControl, load_part, lpddr_params
+from azsim.config.memory_part import LpddrControl, lpddr_params
 from azsim_kernels.clocked.lpddr import ClockedLpddr
 from azsim_kernels.lpddr import advance, new_lpddr, pop_completion, put_request
 from azsim_kernels.lpddr_params import (
@@ -61,9 +61,10 @@ def lpddr(
         "refresh": "none",
         "refresh_batch": 4,
         "host_outstanding": 8,
+        "path_cycles": 0,
     }
     control.update(changes)
-    return lpddr_params(load_part(part), LpddrControl(**control), outstanding)
+    return lpddr_params(LpddrControl(**control), outstanding)
 
 
 def with_row(params: LpddrParams, number: int, clocks: int) -> LpddrParams:

@@ -39,6 +39,7 @@ CONTROL = {
     "refresh": "per_bank",
     "refresh_batch": 3,
     "host_outstanding": 4,
+    "path_cycles": 7,
 }
 
 
@@ -257,14 +258,14 @@ def refusal(text: str) -> str | None:
 
 def test_parameters_of_the_model() -> None:
     part = load_part("lpddr4_3200")
-    params = lpddr_params(part, LpddrControl.model_validate(CONTROL), (16, 8, 4))
+    params = lpddr_params(LpddrControl.model_validate({**CONTROL, "part": part}), (16, 8, 4))
     assert params.banks == 8
     assert (params.columns, params.burst_bytes) == (64, 64)
     assert params.capacity_bytes == 4 << 30  # two channels of two devices of 1 GB
     assert (params.read_clocks, params.write_clocks) == (28 + 3 + 8, 14 + 8)
     assert params.refresh_interval_clocks == 780
     control = LpddrControl.model_validate({**CONTROL, "refresh": "all_bank"})
-    assert lpddr_params(part, control, (1, 1)).refresh_interval_clocks == 6246
+    assert lpddr_params(control, (1, 1)).refresh_interval_clocks == 6246
     for row, constraint in zip(part.constraints, params.constraints, strict=True):
         assert SCOPE_NAMES[constraint.scope] == row.scope
         assert tuple(COMMAND_NAMES[c] for c in constraint.first) == row.first
@@ -295,7 +296,7 @@ def test_a_wrong_controller_is_refused(key: str, value: object, message: str) ->
 
 
 def test_sizes_that_are_no_powers_of_two_are_refused() -> None:
-    params = lpddr_params(load_part("lpddr4_3200"), LpddrControl.model_validate(CONTROL), (1, 1, 1))
+    params = lpddr_params(LpddrControl.model_validate(CONTROL), (1, 1, 1))
     with pytest.raises(
         ValueError, match=r"^sizes of an LPDDR memory must be powers of two, not 3$"
     ):

@@ -253,7 +253,8 @@ def test_the_reports_of_a_real_run_agree_with_each_other(tmp_path: Path) -> None
     write_sparse_report(record, tmp_path / "sparse.csv")
     accesses, sparse = (read(tmp_path / name) for name in ("access.csv", "sparse.csv"))
     by_name = {row["Name"]: row for row in accesses}
-    peak = record.chip.memory.simple.bytes / record.chip.memory.simple.per_cycles
+    peak_bytes, per_cycles = record.chip.memory_peak
+    peak = peak_bytes / per_cycles
     for row in sparse:
         moved_row, metadata = by_name[row["Name"]], row["Filter Metadata Storage"]
         assert 0 <= int(metadata) <= int(row["New Storage (Filter+Metadata)"])

@@ -33,8 +33,8 @@ def chips(context: typer.Context) -> None:
     table = plain_table("chip", "status", "MHz", "MACs", "decoders", "memory", "what it is")
     for name in chip_names():
         chip = load_chip(name)
-        simple = chip.memory.simple
-        gb_per_s = chip.core.clock_mhz * simple.bytes / simple.per_cycles / 1000
+        peak_bytes, per_cycles = chip.memory_peak
+        gb_per_s = chip.core.clock_mhz * peak_bytes / per_cycles / 1000
         table.add_row(
             name,
             chip.status,

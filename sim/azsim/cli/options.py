@@ -60,6 +60,14 @@ LayerSparsityOption = Annotated[
     list[str] | None,
     typer.Option("--layer-sparsity", metavar="NODE=SHARE", help="Zeros of one node. Repeatable."),
 ]
+HostTrafficOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-traffic",
+        metavar="NAME|FILE",
+        help="Other traffic on the memory: music, display, cpu_misses, a file. Repeatable.",
+    ),
+]
 FramesPerPassOption = Annotated[
     int,
     typer.Option(

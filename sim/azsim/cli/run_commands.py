@@ -16,6 +16,7 @@ from azsim.cli.options import (
     ChipOption,
     FramesOption,
     FramesPerPassOption,
+    HostTrafficOption,
     InputOption,
     LayerBitsOption,
     LayerSparsityOption,
@@ -54,6 +55,7 @@ def run(
     layer_bits: LayerBitsOption = None,
     layer_sparsity: LayerSparsityOption = None,
     calibrate: CalibrateOption = None,
+    host_traffic: HostTrafficOption = None,
     frame_ms: Annotated[
         float | None,
         typer.Option(
@@ -92,6 +94,7 @@ def run(
       azsim run model.onnx -i frames.npz --timing-only --explain
       azsim run model.onnx -i frames.npz --set mac_array.lanes=16
       azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
+      azsim run model.onnx -i frames.npz --host-traffic music --host-traffic display
     """
     if out is not None:
         check_out(out)
@@ -109,6 +112,7 @@ def run(
             layer_bits=wishes.layer_bits,
             layer_sparsity=wishes.layer_sparsity,
             calibrate=calibrate,
+            host_traffic=host_traffic or (),
             frame_ms=frame_ms,
             timing_only=timing_only,
             verify=verify,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from azsim._resources import data_folder
+from azsim.config._block import Block
 from azsim.config._yaml import (
     Document,
     Path_,
@@ -26,7 +28,8 @@ from azsim.config._yaml import (
     read_text,
     shown_value,
 )
-from azsim.config.schema import Block, ChipConfig
+from azsim.config.memory_part import is_part_path, is_shipped_part
+from azsim.config.schema import ChipConfig
 from azsim.errors import ConfigError
 
 _UNKNOWN_KEY_ERRORS = frozenset({"extra_forbidden", "invalid_key"})
@@ -35,6 +38,7 @@ _TYPE_NAMES = {
     "int_type": "an integer",
     "float_type": "a number",
     "string_type": "text",
+    "bool_type": "true or false",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -58,7 +62,9 @@ def load_chip(name_or_path: str | Path, overrides: Sequence[str] = ()) -> ChipCo
     """
     path = _chip_path(name_or_path)
     where = path.name if path.parent == data_folder("hw_configs") else printable(path)
-    return parse_chip(read_text(path), where, overrides)
+    document = parse_document(read_text(path), where)
+    _find_part_beside(document, path.parent)
+    return _validated(document, overrides)
 
 
 def parse_chip(text: str, where: str, overrides: Sequence[str] = ()) -> ChipConfig:
@@ -73,7 +79,24 @@ def override_chip(chip: ChipConfig, overrides: Sequence[str]) -> ChipConfig:
 
 def chip_to_yaml(chip: ChipConfig) -> str:
     """Return `chip` as the text of a chip file; loading it gives an equal chip."""
-    return yaml.safe_dump(chip.model_dump(), sort_keys=False, default_flow_style=False, width=120)
+    tree = chip.model_dump()
+    lpddr = chip.memory.lpddr
+    if lpddr is None:
+        del tree["memory"]["lpddr"]
+    else:
+        tree["memory"]["lpddr"]["mapping"] = "-".join(lpddr.mapping)
+        if is_shipped_part(lpddr.part):
+            tree["memory"]["lpddr"]["part"] = lpddr.part.name
+    return yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, width=120)
+
+
+def _find_part_beside(document: Document, folder: Path) -> None:
+    """Let the path of a memory part that a chip file names begin in the file's folder."""
+    memory = document.tree.get("memory")
+    lpddr = memory.get("lpddr") if isinstance(memory, dict) else None
+    part = lpddr.get("part") if isinstance(lpddr, dict) else None
+    if isinstance(lpddr, dict) and isinstance(part, str) and is_part_path(part):
+        lpddr["part"] = str(folder / part)
 
 
 def _chip_path(name_or_path: str | Path) -> Path:
@@ -139,6 +162,8 @@ def _message(detail: Any, document: Document, origins: dict[Path_, str]) -> str:
     if kind in _MISSING_ERRORS:
         return f"{document.where}: {dotted(path)}: must be present"
     keys = [tuple(key.split(".")) for key in detail.get("ctx", {}).get("keys", ())] or [path]
+    if kind == "part_rule":  # its keys begin in the part
+        keys = [(*path, *key) for key in keys]
     return f"{_origin(keys, document, origins)}: {dotted(keys[0])}: {_text(detail, path)}"
 
 
@@ -163,7 +188,7 @@ def _text(detail: Any, path: Path_) -> str:
     kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind in _UNKNOWN_KEY_ERRORS or (kind == "literal_error" and "[key]" in detail["loc"]):
         return f"unknown key{_nearest(path)}"
-    if kind == "chip_rule":
+    if kind in ("chip_rule", "part_rule"):
         return str(detail["msg"])
     return f"{must_be(kind, ctx, detail['msg'])}, not {shown_value(value)}"
 
@@ -190,7 +215,7 @@ def must_be(kind: str, ctx: dict[str, Any], message: str) -> str:
 
 def _nearest(path: Path_) -> str:
     """Hint at the known key nearest to the unknown `path`: of its section, else of any."""
-    known = [key for key, _ in schema_keys()]
+    known = [key for key, _ in schema_keys(optional=True)]
     siblings = [key[-1] for key in known if key[:-1] == path[:-1]]
     close = difflib.get_close_matches(str(path[-1]), siblings, n=1)
     if close:
@@ -200,11 +225,23 @@ def _nearest(path: Path_) -> str:
 
 
 def schema_keys(
-    model: type[Block] = ChipConfig, path: tuple[str, ...] = ()
+    model: type[Block] = ChipConfig, path: tuple[str, ...] = (), optional: bool = False
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield (key path, pydantic field) for every key of `model`, sections before their keys."""
+    """Yield (key path, pydantic field) for every key of `model`, sections before their keys;
+    `optional`: also sections that may be absent.
+    """
     for name, info in model.model_fields.items():
-        yield (*path, name), info
-        annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Block):
-            yield from schema_keys(annotation, (*path, name))
+        if info.is_required() or optional:
+            yield (*path, name), info
+            block = block_of(info)
+            if block is not None:
+                yield from schema_keys(block, (*path, name), optional)
+
+
+def block_of(info: FieldInfo) -> type[Block] | None:
+    """Return the section that a key holds, also one that may be absent; None for a plain key."""
+    choices = get_args(info.annotation)
+    for choice in choices if type(None) in choices else (info.annotation,):
+        if isinstance(choice, type) and issubclass(choice, Block):
+            return choice
+    return None

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from azsim._resources import data_folder
+from azsim.config._block import Block, Frozen, PowerOfTwo
 from azsim.config._yaml import (
     Document,
     Path_,
@@ -27,7 +29,6 @@ from azsim.config._yaml import (
     shown_value,
 )
 from azsim.config.memory_rules import check_part
-from azsim.config.schema import Block, PowerOfTwo
 from azsim.errors import ConfigError
 from azsim_kernels.lpddr_params import (
     COMMAND_NAMES,
@@ -73,7 +74,7 @@ Commands = Annotated[
 ]
 
 
-class Geometry(Block):
+class Geometry(Frozen):
     """Banks, rows and width of one channel of one device."""
 
     width_bits: Annotated[int, PowerOfTwo] = Field(ge=8, le=64, description="Data lines.")
@@ -92,7 +93,7 @@ class Geometry(Block):
     rows: Annotated[int, PowerOfTwo] = Field(ge=1, le=1_048_576, description="Rows of a bank.")
 
 
-class Latency(Block):
+class Latency(Frozen):
     """From a column command to its data, in memory clocks."""
 
     read_clocks: Clocks = Field(description="From RD to the first data at the device (RL).")
@@ -103,7 +104,7 @@ class Latency(Block):
     burst_clocks: Clocks = Field(description="Clocks in which the data of a burst are moved.")
 
 
-class RefreshIntervals(Block):
+class RefreshIntervals(Frozen):
     """How often a refresh is due."""
 
     all_bank_interval_clocks: int = Field(
@@ -114,7 +115,7 @@ class RefreshIntervals(Block):
     )
 
 
-class ConstraintRow(Block):
+class ConstraintRow(Frozen):
     """After the `count`-th last `first`, a command of `then` waits `clocks`."""
 
     name: str = Field(
@@ -133,7 +134,7 @@ class ConstraintRow(Block):
     source: Line = Field(description="Where the number stands.")
 
 
-class MemoryPart(Block):
+class MemoryPart(Frozen):
     """One channel of one device."""
 
     name: str = Field(
@@ -172,15 +173,35 @@ class MemoryPart(Block):
         g = self.geometry
         return g.groups * g.banks_per_group * g.rows * g.page_bytes
 
+    @property
+    def least_clocks_per_burst(self) -> int:
+        """Clocks from one RD of a channel to the next if nothing else is in the way (tCCD)."""
+        return max(
+            row.clocks
+            for row in self.constraints
+            if row.scope == "channel" and row.count == 1 and {"RD"} <= {*row.first} & {*row.then}
+        )
+
+
+def _part_of(value: Any) -> Any:
+    """Return the part that a name or the path of a file stands for; else `value` itself."""
+    if isinstance(value, str):
+        return load_part(value)
+    if not isinstance(value, MemoryPart | dict):
+        raise PydanticCustomError("chip_value", "must be the name or the path of a memory part")
+    return value
+
+
+def _fields_of(value: Any) -> Any:
+    """Return the words of `row-bank-column-group-channel`; else `value` itself."""
+    return tuple(value.split("-")) if isinstance(value, str) else value
+
 
 class LpddrControl(Block):
     """What a chip chooses about its LPDDR: the section `memory.lpddr` of a chip file."""
 
-    part: str = Field(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[a-z0-9_]+$",
-        description="Name of a file in hw_configs/memory.",
+    part: Annotated[MemoryPart, BeforeValidator(_part_of)] = Field(
+        description="The device: name of a file in hw_configs/memory, or path of another one."
     )
     channels: Annotated[int, PowerOfTwo] = Field(
         ge=1, le=8, description="Channels, each with its own commands."
@@ -188,9 +209,12 @@ class LpddrControl(Block):
     devices_per_channel: Annotated[int, PowerOfTwo] = Field(
         ge=1, le=4, description="Devices side by side, taking every command together."
     )
-    mapping: Annotated[tuple[Field_, ...], Field(strict=False), AfterValidator(_every_field)] = (
-        Field(description="Fields of an address above the bytes of a burst, highest first.")
-    )
+    mapping: Annotated[
+        tuple[Field_, ...],
+        Field(strict=False),
+        BeforeValidator(_fields_of),
+        AfterValidator(_every_field),
+    ] = Field(description="Fields of an address above the bytes of a burst, highest first.")
     bank_xor_row: bool = Field(
         description="Number of the bank exclusive-or the lowest bits of the row: spreads strides."
     )
@@ -207,11 +231,36 @@ class LpddrControl(Block):
         ge=1, le=8, description="Refreshes owed at which traffic must wait; the standards allow 8."
     )
     host_outstanding: int = Field(ge=1, le=64, description="Requests in flight of the host port.")
+    path_cycles: int = Field(
+        ge=0,
+        le=10_000,
+        description="Core cycles from the end of a burst at the controller to its use on the chip.",
+    )
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of one burst of one channel."""
+        return self.part.burst_bytes * self.devices_per_channel
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes of all channels."""
+        return self.part.channel_bytes * self.devices_per_channel * self.channels
 
 
 def part_names() -> list[str]:
     """Return the names of the parts that come with azsim, sorted."""
     return sorted(path.stem for path in (data_folder("hw_configs") / "memory").glob("*.yaml"))
+
+
+def is_part_path(text: str) -> bool:
+    """Say whether `text` is the path of a part file and not a name."""
+    return "/" in text or "\\" in text or text.endswith((".yaml", ".yml"))
+
+
+def is_shipped_part(part: MemoryPart) -> bool:
+    """Say whether `part` is what its name stands for."""
+    return part.name in part_names() and load_part(part.name) == part
 
 
 def load_part(name_or_path: str | Path) -> MemoryPart:
@@ -220,7 +269,7 @@ def load_part(name_or_path: str | Path) -> MemoryPart:
     Raises:
         ConfigError: one line with file, line, row and key, and what it must be.
     """
-    if isinstance(name_or_path, Path) or "/" in name_or_path or name_or_path.endswith(".yaml"):
+    if isinstance(name_or_path, Path) or is_part_path(name_or_path):
         path = Path(name_or_path)
         return parse_part(read_text(path), printable(path))
     names = part_names()
@@ -230,7 +279,12 @@ def load_part(name_or_path: str | Path) -> MemoryPart:
         raise ConfigError(
             f"memory part '{printable(name_or_path)}': must be one of {', '.join(names)}{hint}"
         )
-    path = data_folder("hw_configs") / "memory" / f"{name_or_path}.yaml"
+    return _shipped_part(name_or_path)
+
+
+@lru_cache(maxsize=16)  # a part takes longer to read than the rest of a chip
+def _shipped_part(name: str) -> MemoryPart:
+    path = data_folder("hw_configs") / "memory" / f"{name}.yaml"
     return parse_part(read_text(path), f"memory/{path.name}")
 
 
@@ -241,16 +295,15 @@ def parse_part(text: str, where: str) -> MemoryPart:
         return MemoryPart.model_validate(document.tree)
     except ValidationError as error:
         details = sorted(error.errors(), key=lambda d: d["type"] != "extra_forbidden")
-        raise ConfigError(_message(details[0], document)) from None
+        raise ConfigError(document_message(details[0], document)) from None
 
 
-def lpddr_params(
-    part: MemoryPart, control: LpddrControl, outstanding: Sequence[int]
-) -> LpddrParams:
+def lpddr_params(control: LpddrControl, outstanding: Sequence[int]) -> LpddrParams:
     """Return the numbers of the memory model.
 
     outstanding  requests in flight of the ports W, A and, if there is one, host
     """
+    part = control.part
     devices = control.devices_per_channel
     refresh = REFRESH_NAMES.index(control.refresh)
     intervals = part.refresh
@@ -291,7 +344,8 @@ def _constraint(row: ConstraintRow) -> Constraint:
     )
 
 
-def _message(detail: Any, document: Document) -> str:
+def document_message(detail: Any, document: Document) -> str:
+    """Return the line that refuses `document` for `detail`, an error of pydantic."""
     kind, ctx = detail["type"], detail.get("ctx", {})
     path: Path_ = tuple(detail["loc"])
     if kind == "part_rule":

@@ -9,9 +9,11 @@ import annotated_types
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
-from azsim.config.load import chip_names, load_chip
+from azsim.config._block import Block
+from azsim.config.load import block_of, chip_names, load_chip
+from azsim.config.memory_part import MemoryPart
 from azsim.config.rules import RULES
-from azsim.config.schema import NEEDED_OP_CLASSES, OP_CLASSES, Block, ChipConfig, VectorOp
+from azsim.config.schema import NEEDED_OP_CLASSES, OP_CLASSES, ChipConfig, VectorOp
 
 _EXAMPLE = "az1"
 
@@ -49,10 +51,10 @@ A command takes `latency_cycles` + beats x `interval_cycles`, and bank conflicts
 def config_markdown() -> str:
     """Return docs/config_reference.md: every key, its bounds and meaning, and the rules."""
     parts = [_INTRODUCTION, "## Shipped chips\n", _chip_table(), "## The chip itself\n"]
-    top = [(name, info) for name, info in ChipConfig.model_fields.items() if not _is_block(info)]
+    top = [(name, info) for name, info in ChipConfig.model_fields.items() if block_of(info) is None]
     parts.append(_key_table(top, ()))
     for name, info in ChipConfig.model_fields.items():
-        if _is_block(info):
+        if block_of(info) is not None:
             parts.extend(_section(name, info))
     parts.append("## Rules between keys\n")
     parts.append("".join(f"* {_paragraph(rule.__doc__)}\n" for rule in RULES))
@@ -63,11 +65,11 @@ def _section(name: str, info: FieldInfo) -> Iterator[str]:
     block = cast(type[Block], info.annotation)
     yield f"## {name}\n"
     yield f"{info.description or _paragraph(block.__doc__)}\n"
-    plain = [(key, child) for key, child in block.model_fields.items() if not _is_block(child)]
+    plain = [(key, child) for key, child in block.model_fields.items() if block_of(child) is None]
     yield _key_table(plain, (name,))
     for key, child in block.model_fields.items():
-        if _is_block(child):
-            inner = cast(type[Block], child.annotation)
+        inner = block_of(child)
+        if inner is not None:
             yield _key_table(list(inner.model_fields.items()), (name, key))
     if name == "vector":
         others = [op for op in OP_CLASSES if op not in NEEDED_OP_CLASSES]
@@ -101,6 +103,10 @@ def _example(path: tuple[str, ...], name: str) -> str:
     value: Any = load_chip(_EXAMPLE)
     for part in (*path, name):
         value = getattr(value, part)
+    if isinstance(value, MemoryPart):
+        return f"`{value.name}`"
+    if name == "mapping":
+        return "`" + "-".join(value) + "`"
     if isinstance(value, dict):
         return "see file" if name == "ops" else f"`{dict(value)}`"
     return f"`{value}`"
@@ -108,6 +114,12 @@ def _example(path: tuple[str, ...], name: str) -> str:
 
 def _must_be(info: FieldInfo) -> str:
     annotation = info.annotation
+    if annotation is MemoryPart:
+        return "name or path"
+    if annotation is bool:
+        return "`true` or `false`"
+    if get_origin(annotation) is tuple:
+        return "`row`, `bank`, `group`, `column`, `channel` in any order, `row` before `column`"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) is dict:
@@ -141,10 +153,6 @@ def _bounds(base: Any, metadata: Sequence[Any]) -> str:
     kind = {int: "integer", float: "number", str: "text"}[base]
     spread = f" {low} to {high}" if low else f" of at most {high}"
     return f"{kind}{spread}{extra}"
-
-
-def _is_block(info: FieldInfo) -> bool:
-    return isinstance(info.annotation, type) and issubclass(info.annotation, Block)
 
 
 def _paragraph(docstring: str | None) -> str:

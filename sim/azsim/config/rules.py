@@ -44,6 +44,43 @@ def dma_a_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
     return _burst_covers_access("dma_a", chip.dma_a, chip)
 
 
+def lpddr_section_present(chip: ChipConfig) -> BrokenRule | None:
+    """`memory.lpddr` must be present if `memory.model` is `lpddr`."""
+    if chip.memory.model != "lpddr" or chip.memory.lpddr is not None:
+        return None
+    return BrokenRule(
+        ("memory.model", "memory.lpddr"), "must be simple where the section memory.lpddr is absent"
+    )
+
+
+def accesses_are_bursts(chip: ChipConfig) -> BrokenRule | None:
+    """`memory.access_bytes` must be one burst of a channel if `memory.model` is `lpddr`."""
+    lpddr = chip.memory.lpddr
+    if chip.memory.model != "lpddr" or lpddr is None:
+        return None
+    if chip.memory.access_bytes == lpddr.burst_bytes:
+        return None
+    return BrokenRule(
+        ("memory.access_bytes", "memory.lpddr.part", "memory.lpddr.devices_per_channel"),
+        f"must be one burst of memory.lpddr ({lpddr.burst_bytes} bytes), "
+        f"not {chip.memory.access_bytes}",
+    )
+
+
+def lpddr_holds_capacity(chip: ChipConfig) -> BrokenRule | None:
+    """`memory.capacity_mb` must be at most what the devices hold if `memory.model` is `lpddr`."""
+    lpddr = chip.memory.lpddr
+    if chip.memory.model != "lpddr" or lpddr is None:
+        return None
+    if chip.memory.capacity_bytes <= lpddr.capacity_bytes:
+        return None
+    return BrokenRule(
+        ("memory.capacity_mb", "memory.lpddr.part", "memory.lpddr.channels"),
+        f"must be at most what memory.lpddr holds ({lpddr.capacity_bytes // 2**20} MB), "
+        f"not {chip.memory.capacity_mb}",
+    )
+
+
 def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
     """`decoder.stream_fifo_words` port words must hold `dma_w.burst_bytes` and one port word more.
 
@@ -118,6 +155,9 @@ def logic_leakage_in_its_range(chip: ChipConfig) -> BrokenRule | None:
 RULES: tuple[Rule, ...] = (
     dma_w_burst_covers_access,
     dma_a_burst_covers_access,
+    lpddr_section_present,
+    accesses_are_bursts,
+    lpddr_holds_capacity,
     fifo_holds_burst,
     slot_for_every_unit,
     slot_divides_into_lanes,

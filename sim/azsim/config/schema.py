@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from azsim.config._block import Block, PowerOfTwo
 from azsim.config._frozen import FrozenMap
+from azsim.config.memory_part import LpddrControl
 from azsim.config.rules import check_rules
-from azsim.units import BYTES_PER_KB, BYTES_PER_MB, is_power_of_two
+from azsim.units import BYTES_PER_KB, BYTES_PER_MB
 
 OpClass = Literal[
     "copy", "rescale", "add", "mul", "lut", "lstm_cell", "softmax", "lut8", "extreme", "select",
@@ -26,12 +29,7 @@ OpClass = Literal[
 OP_CLASSES: tuple[OpClass, ...] = get_args(OpClass)
 NEEDED_OP_CLASSES = OP_CLASSES[:7]  # the others a vector unit may be without
 FULL_WIDTH_BITS = 8
-
-
-def _power_of_two(value: int) -> int:
-    if not is_power_of_two(value):
-        raise PydanticCustomError("chip_value", "must be a power of two")
-    return value
+PS_PER_US = 1_000_000
 
 
 def _multiple_of_256(value: int) -> int:
@@ -59,14 +57,7 @@ def _lists_every_class(value: dict[OpClass, VectorOp]) -> FrozenMap[OpClass, Vec
     return FrozenMap({name: value[name] for name in OP_CLASSES if name in value})
 
 
-PowerOfTwo = AfterValidator(_power_of_two)
 KGates = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
-
-
-class Block(BaseModel):
-    """Base of all sections: frozen, strict, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Core(Block):
@@ -111,8 +102,9 @@ class SimpleMemory(Block):
 class Memory(Block):
     """The DRAM the chip shares with the rest of the device."""
 
-    model: Literal["simple"] = Field(
-        description="Which memory model is used. `simple`: latency and rate."
+    model: Literal["simple", "lpddr"] = Field(
+        description="Which memory model is used. `simple`: latency and rate. `lpddr`: banks, rows "
+        "and refresh (docs/memory.md)."
     )
     capacity_mb: int = Field(
         ge=1, le=4096, description="Size of the DRAM in MB; programs must fit in it."
@@ -121,11 +113,25 @@ class Memory(Block):
         ge=8, le=4096, description="Traffic is rounded outwards to this many bytes."
     )
     simple: SimpleMemory = Field(description="Parameters of the model `simple`.")
+    lpddr: LpddrControl | None = Field(
+        default=None,
+        description="Parameters of the model `lpddr`; may be absent where another one is used.",
+    )
 
     @property
     def capacity_bytes(self) -> int:
         """Size of the DRAM in bytes."""
         return self.capacity_mb * BYTES_PER_MB
+
+    def peak(self, clock_mhz: int) -> tuple[int, int]:
+        """Return the peak rate as (bytes, core cycles in which they move), in lowest terms."""
+        moved, cycles = self.simple.bytes, self.simple.per_cycles
+        if self.model == "lpddr" and self.lpddr is not None:
+            bursts, clocks = self.lpddr.channels, self.lpddr.part.least_clocks_per_burst
+            moved = bursts * self.lpddr.burst_bytes * PS_PER_US
+            cycles = clocks * self.lpddr.part.clock_ps * clock_mhz
+        shared = math.gcd(moved, cycles)
+        return moved // shared, cycles // shared
 
 
 class Dma(Block):
@@ -393,6 +399,11 @@ class ChipConfig(Block):
                 "chip_rule", "{text}", {"text": broken.text, "keys": list(broken.keys)}
             )
         return self
+
+    @property
+    def memory_peak(self) -> tuple[int, int]:
+        """Peak rate of the DRAM: (bytes, core cycles in which they move)."""
+        return self.memory.peak(self.core.clock_mhz)
 
     def config_hash(self) -> str:
         """Return 16 hex digits that name this configuration (SHA-256 of its canonical JSON)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
+from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import WeightPath
 from azsim.engine.cuts import layer_ends
 from azsim.engine.fast_machine import DEFAULT_MAX_CYCLES
@@ -29,13 +30,21 @@ class Machine:
     """The modelled chip with `program` in its memories; states live on from step to step.
 
     `timing_only`: no outputs, the same cycles (on chips that skip zero activations the results
-    are computed all the same, since times depend on them).
+    are computed all the same, since times depend on them). `host_traffic`: patterns of the rest of
+    the device on the memory's host port; with it, also if empty, the time of the memory goes on
+    from step to step, without it each step begins with an idle memory (docs/memory.md).
 
     Raises:
         SimulationError: the program is compiled for another chip, or a command is unknown.
     """
 
-    def __init__(self, program: Program, chip: ChipConfig, timing_only: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        chip: ChipConfig,
+        timing_only: bool = False,
+        host_traffic: Sequence[TrafficPattern] | None = None,
+    ) -> None:
         if program.config_hash != chip.config_hash():
             raise SimulationError(
                 f"program '{program.name}': must run on the chip it was compiled for "
@@ -53,6 +62,9 @@ class Machine:
             store=np.array(program.store, np.uint8),
             abuf=np.zeros(chip.abuf.capacity_kb * 1024, np.uint8),
             timing_only=timing_only,
+            host_traffic=None
+            if host_traffic is None
+            else [pattern.kernel_pattern() for pattern in host_traffic],
         )
 
     def step(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], isa.StepResult]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from azsim.config import OP_CLASSES, ChipConfig, OpClass
+from azsim.config.memory_part import lpddr_params
 from azsim_kernels import isa
+from azsim_kernels.lpddr_params import LpddrMemory
 
 _SKIP = ("none", "weight", "activation", "both")  # in the order of isa.SKIP_NONE and on
 _PROFILE = ("bitmap", "ans", "none")  # in the order of isa.DECODER_BITMAP and on
@@ -53,6 +55,7 @@ def machine_params(chip: ChipConfig) -> isa.MachineParams:
         abuf_bank_bytes=chip.abuf.bank_bytes,
         abuf_ports_per_bank=chip.abuf.ports_per_bank,
         decoder_profile=_PROFILE.index(chip.decoder.profile),
+        lpddr=_lpddr(chip),
     )
 
 
@@ -63,3 +66,16 @@ def _cost(chip: ChipConfig, name: OpClass) -> tuple[int, int]:
     if name not in chip.vector.ops:
         return 0, 0
     return chip.vector.ops[name].latency_cycles, chip.vector.ops[name].interval_cycles
+
+
+def _lpddr(chip: ChipConfig) -> LpddrMemory | None:
+    control = chip.memory.lpddr
+    if chip.memory.model != "lpddr" or control is None:
+        return None
+    outstanding = (
+        chip.dma_w.outstanding_bursts,
+        chip.dma_a.outstanding_bursts,
+        control.host_outstanding,
+    )
+    params = lpddr_params(control, outstanding)
+    return LpddrMemory(params, chip.core.clock_mhz, control.path_cycles)

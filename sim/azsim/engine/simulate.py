@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
+from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import TRAFFIC_NAMES, CommandTrace, Counters, LayerCounters, Traffic, WeightPath
 from azsim.engine.machine import Machine
 from azsim.engine.traffic import command_traffic
 from azsim.program import Program
 from azsim_kernels import isa
+
+_LONGEST = isa.FIXED_COUNTERS.index("host_longest_wait_cycles")  # a maximum, no sum
 
 Array = npt.NDArray[np.integer[Any]]
 
@@ -41,19 +44,20 @@ def simulate(
     *,
     timing_only: bool = False,
     explain: bool = False,
+    host_traffic: Sequence[TrafficPattern] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> SimulationResult:
     """Run `program` once per entry of `steps` (graph inputs as integers), states carried on.
 
-    `progress(n)` is called after step n. `explain`: run the first step some times more to find the
-    `weight_path`. Memory does not grow with cycles; outputs are kept per
-    step.
+    `host_traffic`: see `Machine`. `explain`: run the first step some times more to find the
+    `weight_path`. `progress(n)` is called after step n. Memory does not grow with cycles; outputs
+    are kept per step.
 
     Raises:
         SimulationError: a deadlock, an overflow or a damaged tile, naming the command.
     """
     began = time.perf_counter()
-    machine = Machine(program, chip, timing_only=timing_only)
+    machine = Machine(program, chip, timing_only, host_traffic)
     tally = _Tally(program, chip)
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for number, inputs in enumerate(steps):
@@ -97,7 +101,9 @@ class _Tally:
             )
         else:
             self._stalls += result.stalls
+            longest = max(self._counts[_LONGEST], result.counters[_LONGEST])
             self._counts += result.counters
+            self._counts[_LONGEST] = longest
         if self._last and self._last[0] is result.free:  # a step that reused its timing
             spans, work, done = self._last[1:]
         else:
@@ -173,8 +179,8 @@ class _Tally:
 
 
 def _bus_cycles(moved: int, chip: ChipConfig) -> int:
-    simple = chip.memory.simple
-    return -(-moved * simple.per_cycles // simple.bytes)
+    peak_bytes, per_cycles = chip.memory_peak
+    return -(-moved * per_cycles // peak_bytes)
 
 
 class _StaticWork:

@@ -113,6 +113,26 @@ def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
     if s["weight_store_bytes"]:
         size, cycles = _size(s["weight_store_bytes"]), s["weight_store_fill_cycles"]
         yield "weight store", f"{size} of the stream, read once: {cycles:,} cycles not counted", ""
+    yield from _memory_lines(s)
+
+
+def _memory_lines(s: Summary) -> Iterator[Figure]:
+    """LPDDR and the traffic of the host."""
+    lpddr, traffic = s["lpddr"], s["host_traffic"]
+    if lpddr is not None:
+        bursts = lpddr["dram_read_bursts"] + lpddr["dram_write_bursts"]
+        hits = _percent(_share(lpddr["dram_row_hits"], bursts))
+        refreshes = lpddr["dram_refreshes_all_bank"] + lpddr["dram_refreshes_per_bank"]
+        yield "memory", f"{lpddr['part']}: {hits} row hits, {refreshes:,} refreshes", ""
+    if traffic is not None:
+        moved = _size(traffic["bytes_read"] + traffic["bytes_written"])
+        longest = f"{traffic['longest_wait_ns']:,.0f} ns"
+        names = ", ".join(traffic["patterns"])
+        yield "host traffic", f"{names}: {moved}, longest wait {longest}", ""
+        without = traffic["frame_latency_ms_without"]["p50"]
+        slower = _percent(traffic["slowdown"] - 1)
+        now, before = _milliseconds(s["frame_latency_ms"]["p50"]), _milliseconds(without)
+        yield "its cost", f"latency p50 {now} ms, {before} ms without; {slower} more cycles", ""
 
 
 def _energy_figures(energy: dict[str, Any]) -> Iterator[Figure]:

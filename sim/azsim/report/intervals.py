@@ -123,11 +123,12 @@ def unit_use(record: RunRecord, steps: StepIntervals, edges: Floats) -> dict[str
     Decoders: cycles that the tiles need by the decoder law, spread over their commands, against all
     units. MAC array: time in which a PRODUCT ran.
     """
-    simple, units = record.chip.memory.simple, record.chip.decoder.units
+    units = record.chip.decoder.units
+    peak_bytes, per_cycles = record.chip.memory_peak
     commands = record.program.commands[steps.command]
     running = (steps.opcode == isa.PRODUCT) * (steps.free - steps.start)
     amounts = {
-        "DRAM bus": _dram_bytes(commands) * (simple.per_cycles / simple.bytes),
+        "DRAM bus": _dram_bytes(commands) * (per_cycles / peak_bytes),
         "decoders": _decode_cycles(record.program, steps) / units,
         "MAC array": running.astype(np.float64),
     }

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.config import ChipConfig
+from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import Counters, WeightPath
 from azsim.energy import EnergyBreakdown, price
 from azsim.program import Program
@@ -28,6 +29,14 @@ class Verification:
     steps: int
     exact: int
     first_difference: str = ""
+
+
+@dataclass(frozen=True)
+class HostTraffic:
+    """Traffic of the rest of the device, and the length of each step without it, int64 (steps,)."""
+
+    patterns: tuple[TrafficPattern, ...]
+    step_cycles_without: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class RunRecord:
     seeds: Mapping[str, int] = field(default_factory=dict)
     wall_seconds: float = 0.0
     weight_path: WeightPath | None = None
+    host_traffic: HostTraffic | None = None
 
     @property
     def cycle_ms(self) -> float:
@@ -89,15 +99,20 @@ class RunRecord:
             resident_bytes=sum(layer.resident_bytes for layer in self.program.layers),
         )
 
-    def latencies_ms(self) -> npt.NDArray[np.float64]:
-        """Latency of each pass: completion minus arrival of its oldest frame.
+    def latencies_ms(
+        self, step_cycles: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Latency of each pass: completion minus arrival of its oldest frame. `step_cycles`: of
+        other steps than those of the run.
 
         Frame f arrives at f x frame_ms. A pass starts when its last frame has arrived and the pass
         before is complete.
         """
-        latencies = np.empty(self.counters.frames)
+        if step_cycles is None:
+            step_cycles = self.counters.step_cycles
+        latencies = np.empty(len(step_cycles))
         free_ms = 0.0
-        for number, cycles in enumerate(self.counters.step_cycles):
+        for number, cycles in enumerate(step_cycles):
             oldest = number * self.frames_per_pass
             newest = min(oldest + self.frames_per_pass, self.frames) - 1
             free_ms = max(newest * self.frame_ms, free_ms) + float(cycles) * self.cycle_ms

@@ -17,6 +17,7 @@ import numpy as np
 from azsim._atomic import replaced_file
 from azsim.report.energy import energy_summary
 from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_traffic, run_work
+from azsim.report.memory import lpddr_figures, traffic_figures
 from azsim.report.record import RunRecord
 from azsim.report.weight_path import weight_path_summary
 from azsim.units import BITS_PER_BYTE, ceil_div, cycles_to_ms
@@ -34,6 +35,8 @@ def build_summary(record: RunRecord) -> Summary:
         **_setting(record),
         **_time(record),
         **_memory(record),
+        "lpddr": lpddr_figures(record),
+        "host_traffic": traffic_figures(record),
         **_on_chip(record),
         **_weights(rows),
         **_units(record, rows),
@@ -104,10 +107,11 @@ def _percentile(values: Any, share: int) -> float | None:
 
 
 def _memory(record: RunRecord) -> Summary:
-    counters, simple = record.counters, record.chip.memory.simple
+    counters = record.counters
+    peak_bytes, per_cycles = record.chip.memory_peak
     moved = counters.dram_bytes_read + counters.dram_bytes_written
     per_cycle = _quotient(moved, counters.cycles)
-    peak = simple.bytes / simple.per_cycles
+    peak = peak_bytes / per_cycles
     giga = record.chip.core.clock_mhz / 1000  # bytes per cycle to GB/s
     resident_bytes = sum(layer.resident_bytes for layer in record.program.layers)
     return {
@@ -117,7 +121,7 @@ def _memory(record: RunRecord) -> Summary:
         "dram_peak_gb_per_s": rounded(peak * giga),
         "dram_bandwidth_share": None if per_cycle is None else rounded(per_cycle / peak),
         "weight_store_bytes_read": counters.counts["store_bytes"],
-        "weight_store_fill_cycles": ceil_div(resident_bytes * simple.per_cycles, simple.bytes),
+        "weight_store_fill_cycles": ceil_div(resident_bytes * per_cycles, peak_bytes),
     }
 
 
