@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lpddr_bench import PARTS, Ask, address_of, both, lpddr, run_clocked, run_fast
+from lpddr_bench import (
+    PARTS,
+    Ask,
+    address_of,
+    both,
+    longest_wait_clocks,
+    lpddr,
+    run_clocked,
+    run_fast,
+)
 
 from azsim_kernels.clocked.lpddr import ClockedLpddr
 from azsim_kernels.lpddr import core_cycle, core_time_ps, new_lpddr, put_request
@@ -16,19 +25,9 @@ from azsim_kernels.lpddr_params import (
     PORT_HOST,
     PORT_W,
     READ,
-    REFA,
     TAKEN,
     LpddrParams,
 )
-
-
-def longest_wait_clocks(params: LpddrParams) -> int:
-    """Return the bound of section 6 of docs/memory.md for a burst at the head of its port."""
-    refresh = max((row.clocks for row in params.constraints if REFA in row.first), default=0)
-    rest = sum(row.clocks for row in params.constraints if REFA not in row.first)
-    service = params.refresh_batch * refresh + rest
-    columns = len(params.outstanding) + params.window_bursts * (params.bypass_limit + 1)
-    return columns * service
 
 
 @pytest.mark.small

@@ -11,6 +11,7 @@ from azsim_kernels.lpddr import advance, new_lpddr, pop_completion, put_request
 from azsim_kernels.lpddr_params import (
     COMMAND_NAMES,
     PORT_FULL,
+    REFA,
     TAKEN,
     LpddrCommand,
     LpddrParams,
@@ -96,6 +97,15 @@ def address_of(
     for name in params.order:
         burst = burst * sizes[name] + fields[name]
     return burst * params.burst_bytes
+
+
+def longest_wait_clocks(params: LpddrParams) -> int:
+    """Return the bound of section 6 of docs/memory.md for a burst at the head of its port."""
+    refresh = max((row.clocks for row in params.constraints if REFA in row.first), default=0)
+    rest = sum(row.clocks for row in params.constraints if REFA not in row.first)
+    service = params.refresh_batch * refresh + rest
+    columns = len(params.outstanding) + params.window_bursts * (params.bypass_limit + 1)
+    return columns * service
 
 
 def run_clocked(params: LpddrParams, asks: Sequence[Ask], rest_ps: int = 0) -> Run:

@@ -244,3 +244,65 @@ def test_commands_name_semaphores_in_eight_bits() -> None:
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         load_chip("tiny", ["sequencer.semaphores=257"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "memory.access_bytes=64",
+            "memory.access_bytes: must be one burst of memory.lpddr (32 bytes), not 64",
+        ),
+        (
+            "memory.lpddr.devices_per_channel=2",
+            "memory.access_bytes: must be one burst of memory.lpddr (64 bytes), not 32",
+        ),
+        (
+            "memory.capacity_mb=1025",
+            "memory.capacity_mb: must be at most what memory.lpddr holds (1024 MB), not 1025",
+        ),
+        ("memory.lpddr.part=3", "memory.lpddr.part: must be the name or the path of a memory part, "
+         "not 3"),
+        ("memory.lpddr.window=3",
+         "memory.lpddr.window: unknown key (did you mean 'window_bursts'?)"),
+        ("memory.lpddr.bank_xor_row=1", "memory.lpddr.bank_xor_row: must be true or false, not 1"),
+        (
+            "memory.lpddr.mapping=row-bank",
+            "memory.lpddr.mapping: must be an order of row, bank, group, column, channel, "
+            "not 'row-bank'",
+        ),
+    ],
+)  # fmt: skip
+def test_an_lpddr_section_fits_its_part(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_chip("az1", [override])
+    assert str(caught.value) == f"override '{override}': {message}"
+
+
+def test_a_chip_without_lpddr_section_has_another_memory() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_chip("tiny", ["memory.model=lpddr"])
+    assert str(caught.value) == (
+        "override 'memory.model=lpddr': memory.model: "
+        "must be simple where the section memory.lpddr is absent"
+    )
+
+
+def test_a_part_file_lies_beside_the_chip_file(tmp_path: Path) -> None:
+    part = (FOLDER / "memory" / "lpddr4_3200.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(part.replace("clock_ps: 625", "clock_ps: 1250"))
+    chip = chip_to_yaml(load_chip("az1")).replace("part: lpddr4_3200", "part: mine.yaml")
+    (tmp_path / "chip.yaml").write_text(chip, encoding="utf-8")
+    slower = load_chip(tmp_path / "chip.yaml")
+    assert slower.memory_peak == (32, 5)
+    assert load_chip("az1").memory_peak == (64, 5)
+    assert load_chip("az1", ["memory.model=simple"]).memory_peak == (64, 5)
+    assert slower.config_hash() != load_chip("az1").config_hash()
+    # Another part than the shipped one of its name is written out with all its rows.
+    assert parse_chip(chip_to_yaml(slower), "again.yaml") == slower
+    (tmp_path / "mine.yaml").write_text(part.replace("clocks: 68", "clocks: 98"))
+    with pytest.raises(ConfigError) as caught:
+        load_chip(tmp_path / "chip.yaml")
+    where, _, text = str(caught.value).partition(": ")
+    assert re.fullmatch(rf"{tmp_path}/mine\.yaml:\d+", where)
+    assert text == "constraints.tRAS.clocks: must be at most tRC (97), not 98"

@@ -14,6 +14,7 @@ from azsim.validate import (
     Table,
     eie_array,
     load_numbers,
+    lpddr_table,
     published_tables,
     run_eie,
     run_skip,
@@ -92,6 +93,25 @@ def skip(
     """Count the cycles of a 1x1 layer that skips zeros on both sides (one Eyeriss v2 PE)."""
     run = run_skip(load_numbers(weight_mask), load_numbers(activation_mask))
     return _show(run.counters(), expect, as_json)
+
+
+@validate_app.command("lpddr")
+def lpddr(
+    part: Annotated[
+        str,
+        typer.Option(
+            "--part", metavar="NAME|FILE", help="Part: lpddr4_3200, lpddr4x_4266, ..., a file."
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> int:
+    """Compare the memory with the closed forms of a part's clocks; exit code 1 if one is missed."""
+    table = lpddr_table(part)
+    if as_json:
+        print(json.dumps(table_json(table), indent=2))
+    else:
+        _print_tables([table])
+    return 0 if table.passed else 1
 
 
 def _show(counters: dict[str, Any], expect: int | None, as_json: bool) -> int:

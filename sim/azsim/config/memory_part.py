@@ -90,7 +90,7 @@ class Geometry(Frozen):
     page_bytes: Annotated[int, PowerOfTwo] = Field(
         ge=64, le=65_536, description="Bytes of an open row."
     )
-    rows: Annotated[int, PowerOfTwo] = Field(ge=1, le=1_048_576, description="Rows of a bank.")
+    rows: Annotated[int, PowerOfTwo] = Field(ge=64, le=1_048_576, description="Rows of a bank.")
 
 
 class Latency(Frozen):

@@ -4,6 +4,7 @@ from azsim.validate.arrays import load_numbers
 from azsim.validate.eie import EieRun, eie_array, eie_table, run_eie
 from azsim.validate.eie_energy import eie_energy_table
 from azsim.validate.ese import ese_table
+from azsim.validate.lpddr import lpddr_table
 from azsim.validate.page import validation_markdown
 from azsim.validate.runs import TABLES, published_tables
 from azsim.validate.skip import SkipRun, run_skip
@@ -21,6 +22,7 @@ __all__ = [
     "eie_table",
     "ese_table",
     "load_numbers",
+    "lpddr_table",
     "published_tables",
     "run_eie",
     "run_skip",
