@@ -119,6 +119,9 @@ def make_counters() -> Counters:
     """Counters of three steps."""
     counts = dict.fromkeys(isa.counter_names(2), 0)
     counts |= {"dma_w_bytes": 30_000, "dma_a_read_bytes": 2000, "dma_a_write_bytes": 300}
+    counts |= {"dram_read_bursts": 1000, "dram_write_bursts": 10, "dram_row_hits": 909}
+    counts |= {"dram_refreshes_all_bank": 2, "host_requests": 4, "host_read_bytes": 192}
+    counts |= {"host_write_bytes": 64, "host_wait_cycles": 500, "host_longest_wait_cycles": 250}
     counts |= {"mac_products_done": 240, "mac_products_skipped": 240, "store_bytes": 7}
     times = np.array([row[5:] for row in COMMANDS], np.int64)
     return Counters(

@@ -12,8 +12,10 @@ from report_cases import without_steps as stepless
 from rich.console import Console
 
 from azsim.config import load_chip
+from azsim.config.host_traffic import load_traffic
 from azsim.report.console import print_summary
-from azsim.report.record import RunRecord, Verification
+from azsim.report.record import HostTraffic, RunRecord, Verification
+from azsim.report.summary import build_summary
 from azsim_kernels import isa
 
 pytestmark = pytest.mark.small
@@ -46,6 +48,7 @@ def test_the_whole_screen() -> None:
         "energy per frame  908 nJ (793 to 1.14e+03); 227 mJ (198 to 284) per second of audio",
         "energy goes to  dram 96.4 %; 16 nm, 0.8 V, no silicon figure; mobile CPU 0.13 x (assumed)",
         "weight store  33 B of the stream, read once: 3 cycles not counted",
+        "memory  lpddr4_3200: 90.0 % row hits, 2 refreshes",
         "",
         "engine  busy  starved  blocked  waiting  idle  (of all cycles)",
         "dma_w0  40.0 %  0.8 %  0.6 %  0.4 %  58.2 %",
@@ -153,6 +156,28 @@ def test_frames_computed_together_are_passes() -> None:
     lines = screen(make_record(frames=5, frames_per_pass=2))
     assert "frame time: 0.004 ms, from --frame-ms; 2 frames computed together" in lines
     assert any(line.endswith("0 of 3 passes") for line in lines)
+
+
+def test_host_traffic_is_shown_with_what_it_costs() -> None:
+    chip = load_chip("az1")
+    patterns = load_traffic(["music", "display"], chip)
+    record = make_record()
+    traffic = HostTraffic(patterns, record.counters.step_cycles * 4 // 5)
+    lines = screen(make_record(host_traffic=traffic))
+    assert "host traffic       music, display: 256 B, longest wait 500 ns" in lines
+    cost = next(line for line in lines if line.startswith("its cost"))
+    assert cost.endswith("25.0 % more cycles")
+    figures = build_summary(make_record(host_traffic=traffic))["host_traffic"]
+    assert figures["patterns"] == ["music", "display"]
+    assert (figures["bytes_read"], figures["bytes_written"], figures["requests"]) == (192, 64, 4)
+    assert (figures["mean_wait_ns"], figures["longest_wait_ns"]) == (250, 500)
+    assert figures["slowdown"] == pytest.approx(1.25, rel=0.01)
+
+
+def test_another_memory_has_no_rows() -> None:
+    chip = load_chip("az1", ["memory.model=simple"])
+    assert not any(line.startswith("memory ") for line in screen(make_record(chip=chip)))
+    assert build_summary(make_record(chip=chip))["lpddr"] is None
 
 
 def test_a_run_of_timing_only_has_no_sqnr() -> None:
