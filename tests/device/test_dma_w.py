@@ -9,6 +9,7 @@ from bench import CHIP, FROM_DRAM, FROM_STORE, Bench, copy_operands, stalls
 from azsim_kernels import isa
 from azsim_kernels.clocked.command import Command
 from azsim_kernels.clocked.dma_w import DmaWChannel
+from azsim_kernels.clocked.dram import Flight
 from azsim_kernels.clocked.fifo import StreamFifo
 from azsim_kernels.clocked.memory import Storage
 
@@ -63,7 +64,7 @@ def words_of_requests(fetches: list[tuple[int, int]], params: isa.MachineParams)
         while channel.requests:
             words.append(channel.next_words())
             assert channel.may_issue()
-            channel.issue(0, 9)
+            channel.issue(Flight(9))
     assert fifo.credits == params.fifo_words - sum(words)
     return words
 
@@ -154,9 +155,11 @@ def test_bursts_of_a_channel_become_visible_in_order() -> None:
     fetch(bench, 8)
     bench.add(isa.FETCH, [0, 8, FROM_STORE])
     step = bench.machine().new_step()
-    for cycle in range(3):
+    under_way = []
+    for cycle in range(13):
         step.tick(cycle)
-    assert [burst.flight.visible for burst in step.channels[0].in_flight] == [12, 12]
+        under_way.append(len(step.channels[0].in_flight))
+    assert under_way == [0, 1] + [2] * 10 + [0]
 
 
 def test_a_fetch_moves_the_bytes_of_its_start() -> None:

@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from azsim._resources import data_folder
+from azsim.config._block import Block
 from azsim.config._yaml import Document, Path_, dotted, parse_document, printable, read_text
 from azsim.config._yaml import shown_value as shown
 from azsim.config.load import must_be
-from azsim.config.schema import Block
 from azsim.errors import ConfigError
 
 SRAM_ACCESS = "sram_access"

@@ -70,7 +70,7 @@ class MemoryState:
             self.lp = new_chip_memory(self._memory, host_traffic or ())
         self._idle = self._start = self.lp.copy()
         self._counts = self._totals(self.lp)
-        self._failed = False
+        self._failed = False  # the last step, or its memory was forgotten
 
     def start_step(self) -> None:
         """Bring the memory to the state in which the next step begins."""
@@ -84,6 +84,10 @@ class MemoryState:
             self.lp[HOST_LONGEST_WAIT] = 0
             self._start = self.lp.copy()
             self._counts = self._totals(self.lp)
+
+    def power_on(self) -> None:
+        """Let the next step begin with an idle memory at time 0."""
+        self._failed = True
 
     def rewind(self) -> None:
         """Go back to where the step began."""

@@ -69,6 +69,7 @@ class ObservedMachine(FastMachine):
         self._tables.slots[:] = slots
         self._results_slots = slots.copy()
         self.remember = False
+        self._memory.power_on()
 
     def watch(self, cuts: Ints) -> Observation:
         """Run a step and stop at `cuts` (ascending cycles > 0, the last one the end of the step).

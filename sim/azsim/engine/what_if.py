@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.counters import WHAT_IF
+from azsim.engine.memory import MemoryState
 from azsim.engine.observed import ObservedMachine
 from azsim_kernels import isa
 from azsim_kernels.machine_types import MAX_IN_FLIGHT, NEEDS, SETS, SLOT, pack_params
@@ -32,6 +33,7 @@ class WhatIfMachine(ObservedMachine):
         self._kept_schedule = storage.schedule.copy()
         self._kept_holds = self._tables.tiles["hold"].copy()
         self._kept_tables = self._tables
+        self._kept_memory = self._memory
 
     def reset_limits(self) -> None:
         """Go back to what `keep_limits` remembered."""
@@ -41,6 +43,7 @@ class WhatIfMachine(ObservedMachine):
         self._storage.schedule[:] = self._kept_schedule
         self._tables = self._kept_tables
         self._tables.tiles["hold"] = self._kept_holds
+        self._memory = self._kept_memory
         self._instant_decoder = False
 
     def _change(self, **fields: object) -> None:
@@ -55,8 +58,9 @@ class WhatIfMachine(ObservedMachine):
         self._change(
             memory_bytes=UNLIMITED_BYTES, memory_per_cycles=1, memory_latency_cycles=0,
             store_bytes_per_cycle=UNLIMITED_BYTES, store_latency_cycles=0,
-            dma_w_outstanding=MAX_IN_FLIGHT, dma_a_outstanding=MAX_IN_FLIGHT,
+            dma_w_outstanding=MAX_IN_FLIGHT, dma_a_outstanding=MAX_IN_FLIGHT, lpddr=None,
         )  # fmt: skip
+        self._memory = MemoryState(self.params, self._storage.dram.size, None)
 
     def unlimited_decoder(self) -> None:
         """A tile is decoded with its last word; a unit still takes one port word per cycle."""

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from azsim.config.memory_part import LpddrControl, MemoryPart, load_part, lpddr_params
 from azsim.config.memory_rules import longest_gap
+from azsim.engine.lpddr_api import read_clocks
 from azsim.validate.tables import Check, Table
-from azsim_kernels.lpddr import advance, new_lpddr, pop_completion, put_request
 from azsim_kernels.lpddr_params import LpddrParams
-from azsim_kernels.lpddr_types import FAR
 
 STREAM_BYTES = 16 << 20
 REFRESH_TOLERANCE = 0.01
@@ -170,49 +169,26 @@ def _one_bank(params: LpddrParams) -> list[int]:
     return [visit * row for visit in range(64)]
 
 
-def _completions(params: LpddrParams, bursts: Sequence[int]) -> list[int]:
-    """Read `bursts` as fast as the memory takes them; return the clocks of their completions."""
-    lp = new_lpddr(params)
-    clocks: list[int] = []
-    asked = now = 0
-    while len(clocks) < len(bursts):
-        while asked < len(bursts):
-            address = bursts[asked] * params.burst_bytes
-            if put_request(lp, 0, asked, address, params.burst_bytes, False, now) != 0:
-                break
-            asked += 1
-        now = int(advance(lp, FAR, False))
-        while pop_completion(lp, now) >= 0:
-            clocks.append(now // params.clock_ps)
-    return clocks
-
-
 def _rate(params: LpddrParams, bursts: Sequence[int]) -> float:
     """GB/s between a quarter and three quarters of the reads, away from begin and end."""
-    clocks = _completions(params, bursts)
+    size = params.burst_bytes
+    clocks = read_clocks(params, [(burst * size, size) for burst in bursts])
     quarter = len(bursts) // 4
     taken = clocks[3 * quarter] - clocks[quarter]
-    return params.burst_bytes * 1000 / (taken / (2 * quarter) * params.clock_ps)
+    return size * 1000 / (taken / (2 * quarter) * params.clock_ps)
 
 
 def _idle_clocks(params: LpddrParams) -> tuple[int, int, int]:
     """Clocks of a read from an idle memory: row open, bank closed, another row open."""
-    lp = new_lpddr(params)
     other_row = params.columns * params.banks * params.burst_bytes
-    taken = []
-    for number, address in enumerate((0, 0, other_row)):
-        begin = number * PAUSE_CLOCKS * params.clock_ps
-        put_request(lp, 0, number, address, params.burst_bytes, False, begin)
-        end = int(advance(lp, FAR, False))
-        pop_completion(lp, end)
-        taken.append((end - begin) // params.clock_ps)
-    closed, hit, conflict = taken
+    reads = [(address, params.burst_bytes) for address in (0, 0, other_row)]
+    ends = read_clocks(params, reads, PAUSE_CLOCKS)
+    closed, hit, conflict = (end - number * PAUSE_CLOCKS for number, end in enumerate(ends))
     return hit, closed, conflict
 
 
 def _stream_rate(params: LpddrParams) -> float:
     """GB/s of one stream through many rows."""
     size = min(STREAM_BYTES, params.capacity_bytes)
-    lp = new_lpddr(params)
-    put_request(lp, 0, 0, 0, size, False, 0)
-    return size * 1000 / int(advance(lp, FAR, False))
+    (clocks,) = read_clocks(params, [(0, size)])
+    return size * 1000 / (clocks * params.clock_ps)
