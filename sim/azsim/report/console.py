@@ -117,9 +117,9 @@ def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
 
 
 def _memory_lines(s: Summary) -> Iterator[Figure]:
-    """LPDDR and the traffic of the host."""
+    """What other traffic on the memory did, and what it cost."""
     lpddr, traffic = s["lpddr"], s["host_traffic"]
-    if lpddr is not None:
+    if lpddr is not None and traffic is not None:
         bursts = lpddr["dram_read_bursts"] + lpddr["dram_write_bursts"]
         hits = _percent(_share(lpddr["dram_row_hits"], bursts))
         refreshes = lpddr["dram_refreshes_all_bank"] + lpddr["dram_refreshes_per_bank"]
