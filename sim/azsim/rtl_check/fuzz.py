@@ -21,14 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azsim.codec import Stream, decode_tensor, encode_tensor
+from azsim.codec.words import WordDecoder
 from azsim.errors import StreamError
 from azsim.rtl_check.cases import Case, CaseMaker
 from azsim.rtl_check.software import SoftwareDecoder
 from azsim_kernels import tile_errors
-from azsim_kernels.decode import decode_tile
-from azsim_kernels.table_record import load_table
-from azsim_kernels.table_slots import empty_slots
-from azsim_kernels.tile_format import GROUP_WEIGHTS, PROFILE_ANS, PROFILE_BITMAP
+from azsim_kernels.tile_format import PROFILE_ANS, PROFILE_BITMAP
 
 ROUND = 40
 """Mutations of one set of tables."""
@@ -50,17 +48,14 @@ class KernelDecoder:
     """The compiled decoder with its table slots."""
 
     def __init__(self, profile: int) -> None:
-        self.profile = profile
-        self.slots = empty_slots()
+        self.words = WordDecoder(profile)
 
     def decode(self, case: Case) -> tuple[int, list[int]]:
         """Return (status code, weights; none for a record)."""
-        words = np.array(case.words, np.uint64)
         if case.table:
-            return int(load_table(words, self.profile, self.slots)), []
-        out = np.zeros(case.groups * GROUP_WEIGHTS, np.int8)
-        code = decode_tile(words, case.tile_index, case.groups, self.profile, self.slots, out)
-        return int(code), out.tolist()
+            return self.words.load_record(case.words), []
+        code, weights = self.words.decode(case.words, case.tile_index, case.groups)
+        return code, weights.tolist()
 
 
 def mutated_cases(random: Random) -> Iterator[tuple[Case, bool]]:
