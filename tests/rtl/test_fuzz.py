@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from azsim.codec import words as word_decoder
 from azsim.rtl_check import fuzz as fuzzer
 from azsim_kernels import tile_errors
 
@@ -41,12 +42,12 @@ WRONG: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_decoder_is_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     change, complaint = WRONG[wrong]
-    right = fuzzer.decode_tile
+    right = word_decoder.decode_tile
 
     def decode_tile(*args: Any) -> int:
         return change(int(right(*args)), args[-1])
 
-    monkeypatch.setattr(fuzzer, "decode_tile", decode_tile)
+    monkeypatch.setattr(word_decoder, "decode_tile", decode_tile)
     findings = fuzzer.fuzz(3_000, seed=2)
     assert any(complaint in line for line in findings.complaints), findings.complaints
 
