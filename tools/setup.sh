@@ -80,8 +80,8 @@ esac
 
 case $purpose in
     demo) extras="" ;;
-    test) extras="test,bench" ;;
-    dev) extras="dev,bench" ;;
+    test) extras="test,bench,sweep" ;;
+    dev) extras="dev,bench,sweep" ;;
     *) fail "setup.sh: the purpose must be demo, test or dev, not '$purpose'" ;;
 esac
 if [ -n "$extras" ] && has_rtl; then

@@ -32,7 +32,7 @@ def output_place(path: Path) -> Path:
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     return target
 
 
@@ -49,11 +49,12 @@ def replaced_file(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, target)
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     finally:
         with suppress(OSError):  # renamed already, or its folder has gone
             part.unlink()
 
 
-def _cannot_write(path: Path, error: OSError) -> ConfigError:
+def cannot_write(path: Path, error: OSError) -> ConfigError:
+    """The error of a file that cannot be written."""
     return ConfigError(f"{path}: cannot be written: {error.strerror or error}")

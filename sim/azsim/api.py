@@ -74,7 +74,7 @@ def run(
     sparsity: float | None = None,
     layer_bits: Mapping[str, int] | None = None,
     layer_sparsity: Mapping[str, float] | None = None,
-    calibrate: str | Path | None = None,
+    calibrate: str | Path | Inputs | None = None,
     frame_ms: float | None = None,
     timing_only: bool = False,
     verify: bool = False,
@@ -88,7 +88,7 @@ def run(
     """Simulate `model` (ONNX) on `chip` over the frames of `input` (.npz or .wav).
 
     Args:
-        model, input: files, or a graph and frames that were read before.
+        model, input, calibrate: files, or a graph and frames that were read before.
         frames: number of frames; None takes all that the input holds.
         frames_per_pass: frames computed together on one load of the weights; the last pass is
             padded with its last frame.
@@ -284,7 +284,7 @@ def prepare(
     input: str | Path | Inputs,
     frames: int | None,
     wishes: PlanWishes,
-    calibrate: str | Path | None,
+    calibrate: str | Path | Inputs | None,
     progress: Progress,
     *,
     frames_per_pass: int = 1,
@@ -309,8 +309,8 @@ def prepare(
     passes = FloatPasses(graph, key, progress)
     calibration = shared.once(
         "calibration",
-        (graph, inputs),
-        (calibrate, want_outputs),
+        (graph, inputs, calibrate),
+        want_outputs,
         lambda: passes.calibrate(inputs, calibrate, want_outputs),
     )
     progress("compiling", 0, 1)

@@ -50,8 +50,10 @@ class FloatPasses:
     key: str | None
     progress: Progress
 
-    def calibrate(self, inputs: Inputs, path: str | Path | None, want_outputs: bool) -> Calibration:
-        """Ranges of the frames in the file `path`, or of `inputs` if it is None.
+    def calibrate(
+        self, inputs: Inputs, path: str | Path | Inputs | None, want_outputs: bool
+    ) -> Calibration:
+        """Ranges of the frames in the file `path` (or read before), of `inputs` if it is None.
 
         Raises:
             ModelError: a file that cannot be taken, values that are not finite, or a damaged
@@ -60,9 +62,9 @@ class FloatPasses:
         if path is None:
             ranges, outputs = self.run(inputs, "calibrating")
             return Calibration(ranges, outputs, "the run's own input")
-        others = load_inputs(path, self.graph, None)
+        others = path if isinstance(path, Inputs) else load_inputs(path, self.graph, None)
         ranges, _ = self.run(others, "calibrating")
-        text = f"{Path(path).name}, {others.steps} frames"
+        text = others.source_text.removesuffix("steps") + "frames"
         if not want_outputs:
             return Calibration(ranges, None, text)
         _, outputs = self.run(inputs, "float reference")

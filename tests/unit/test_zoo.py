@@ -109,7 +109,7 @@ def test_activations_stay_in_range_for_hundreds_of_steps(
     [
         (
             ("nothing", None, 5, 0.5, 0),
-            "net must be one of rnnt_mlperf, rnnt_alexa_l, tiny_lstm, not 'nothing'",
+            "net must be one of rnnt_mlperf, rnnt_alexa_l, ep_final, tiny_lstm, not 'nothing'",
         ),
         (
             ("rnnt_alexa_l", "tail", 5, 0.5, 0),

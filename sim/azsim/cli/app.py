@@ -14,6 +14,7 @@ from azsim.cli import (
     model_commands,
     rtl_commands,
     run_commands,
+    sweep_commands,
     validate_commands,
 )
 
@@ -47,6 +48,7 @@ def _options(
       azsim demo                           a spoken command on the chip az1
       azsim run model.onnx -i speech.wav   your model, every figure on screen
       azsim run model.onnx -i frames.npz --bits 5 --verify -o runs/first
+      azsim sweep plan.yaml -o runs/sweep  many chips at once, Pareto front
       azsim ops                            which ONNX operators are taken
       azsim COMMAND --help                 examples of each command
 
@@ -62,4 +64,5 @@ chip_commands.register(app)
 energy_commands.register(app)
 codec_commands.register(app)
 rtl_commands.register(app)
+sweep_commands.register(app)
 validate_commands.register(app)

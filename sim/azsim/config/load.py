@@ -30,7 +30,7 @@ from azsim.config._yaml import (
 )
 from azsim.config.memory_part import is_part_path, is_shipped_part
 from azsim.config.schema import ChipConfig
-from azsim.errors import ConfigError
+from azsim.errors import ChipRuleError, ConfigError
 
 _UNKNOWN_KEY_ERRORS = frozenset({"extra_forbidden", "invalid_key"})
 _MISSING_ERRORS = frozenset({"missing", "chip_missing"})
@@ -128,7 +128,8 @@ def _validated(document: Document, overrides: Sequence[str]) -> ChipConfig:
     except ValidationError as error:
         # Unknown keys first: a misspelt key is also a missing one, and its line helps more.
         details = sorted(error.errors(), key=lambda d: d["type"] not in _UNKNOWN_KEY_ERRORS)
-        raise ConfigError(_message(details[0], document, origins)) from None
+        kind = ChipRuleError if details[0]["type"] == "chip_rule" else ConfigError
+        raise kind(_message(details[0], document, origins)) from None
 
 
 def _apply_override(tree: dict[Any, Any], override: str, origins: dict[Path_, str]) -> None:

@@ -10,7 +10,7 @@ import onnx
 from azsim.errors import ConfigError
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, Layer, lstm_stack
 from azsim.zoo.model import NetMaker
-from azsim.zoo.nets import Classifier, ConcatJoint, Encoder, Net, Prediction, SumJoint
+from azsim.zoo.nets import Classifier, ConcatJoint, Decision, Encoder, Net, Prediction, SumJoint
 from azsim.zoo.weights import check_grid
 
 # Mean-normalized log-mel features of speech, natural logarithm: the deviation measured on the
@@ -79,6 +79,15 @@ _ALEXA_L_PREDICTION = Prediction(
     EmbeddingLayer("prediction.embedding", 4001, 512), lstm_stack("prediction", 512, 1024, 2)
 )
 _ALEXA_L_JOINT = SumJoint(1024, 1024, symbols=4001, hidden=512, output_bits=OUTPUT_BITS)
+_END_POINTER = (
+    "Three-part structure of a published end-pointer (Maas et al., ICASSP 2018: LSTM on the sound,"
+    " LSTM on the words, network on both and on pauses); sizes are ours."
+)
+_EP_ACOUSTIC = Encoder(NORMALIZED_RMS, pre=lstm_stack("acoustic", 64, 100, 2), result="acoustic")
+_EP_TEXT = Prediction(
+    EmbeddingLayer("text.embedding", 2501, 32), lstm_stack("text", 32, 64, 1), "text"
+)
+_EP_DECISION = Decision((("acoustic", 100), ("text", 64), ("pause", 8)), hidden=64, classes=2)
 _TINY = Classifier(1.0, lstm_stack("layer", 24, 40, 2), DenseLayer("dense", 40, 11))
 
 
@@ -90,6 +99,10 @@ def _alexa_l(part: str, summary: str, frame_ms: int, net: Net) -> ZooEntry:
     return ZooEntry(
         "rnnt_alexa_l", part, summary, "reconstruction", _RECONSTRUCTION, frame_ms, 5, 0.5, net
     )
+
+
+def _ep_final(part: str, summary: str, frame_ms: int, net: Net) -> ZooEntry:
+    return ZooEntry("ep_final", part, summary, "made up", _END_POINTER, frame_ms, 8, 0.0, net)
 
 
 # Periods of prediction nets are assumed: 3 word pieces, or 15 characters, of speech a second. A
@@ -135,6 +148,22 @@ ENTRIES: tuple[ZooEntry, ...] = (
         " output.",
         30,
         _ALEXA_L_JOINT,
+    ),
+    _ep_final(
+        "acoustic", "End-pointer, sound: 64 features each 10 ms, 2 x LSTM 100.", 10, _EP_ACOUSTIC
+    ),
+    _ep_final(
+        "text",
+        "End-pointer, words: embedding 2501 x 32, LSTM 64; one step per word piece, 3 a second"
+        " assumed.",
+        333,
+        _EP_TEXT,
+    ),
+    _ep_final(
+        "decision",
+        "End-pointer, decision: 100 + 64 + 8 pause figures, 2 x dense 64, 2 scores; each 10 ms.",
+        10,
+        _EP_DECISION,
     ),
     ZooEntry(
         "tiny_lstm",

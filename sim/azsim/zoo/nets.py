@@ -30,7 +30,7 @@ class Net(Protocol):
 
 @dataclass(frozen=True)
 class Encoder:
-    """LSTM layers over features (time steps, 1, features); result `encoded` (1, 1, hidden).
+    """LSTM layers over features (time steps, 1, features); result `result` (1, 1, hidden).
 
     If there are `post` layers, the vectors of all time steps of the `pre` layers are stacked to
     one, on which the `post` layers run once.
@@ -39,6 +39,7 @@ class Encoder:
     features_rms: float
     pre: tuple[LstmLayer, ...]
     post: tuple[LstmLayer, ...] = ()
+    result: str = "encoded"
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -52,15 +53,16 @@ class Encoder:
             x = maker.reshape("stack_time", x, (1, 1, last.time_steps * last.hidden))
             x = maker.lstms(self.post, x, LSTM_OUTPUT_RMS)
             last = self.post[-1]
-        _finish(maker, "encoder.output", x, "encoded", last.hidden)
+        _finish(maker, "encoder.output", x, self.result, last.hidden)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Row number `token` (1, 1) -> embedding -> LSTM layers -> `predicted` (1, 1, hidden)."""
+    """Row number `token` (1, 1) -> embedding -> LSTM layers -> `result` (1, 1, hidden)."""
 
     embedding: EmbeddingLayer
     lstms: tuple[LstmLayer, ...]
+    result: str = "predicted"
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -69,7 +71,7 @@ class Prediction:
     def make(self, maker: NetMaker) -> None:
         x = maker.embedding(self.embedding, maker.index_input("token", (1, 1)), EMBEDDING_RMS)
         x = maker.lstms(self.lstms, x, EMBEDDING_RMS)
-        _finish(maker, "prediction.output", x, "predicted", self.lstms[-1].hidden)
+        _finish(maker, "prediction.output", x, self.result, self.lstms[-1].hidden)
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,37 @@ class Classifier:
         x = maker.reshape("flatten", x, (1, self.dense.features))
         maker.dense(self.dense, x, LSTM_OUTPUT_RMS, result="scores")
         maker.output("scores", (1, self.dense.columns))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Vectors (1, 1, n) side by side -> dense, Relu, twice -> dense -> `scores` (1, classes)."""
+
+    inputs: tuple[tuple[str, int], ...]  # name, width
+    hidden: int
+    classes: int
+
+    @property
+    def layers(self) -> tuple[DenseLayer, DenseLayer, DenseLayer]:
+        return (
+            DenseLayer("decision.0", sum(width for _, width in self.inputs), self.hidden),
+            DenseLayer("decision.1", self.hidden, self.hidden),
+            DenseLayer("decision.output", self.hidden, self.classes),
+        )
+
+    def make(self, maker: NetMaker) -> None:
+        parts = [
+            maker.reshape(f"decision.{name}", maker.input(name, (1, 1, width)), (1, width))
+            for name, width in self.inputs
+        ]
+        x = maker.operator("Concat", "decision.concat", parts, axis=1)
+        rms = LSTM_OUTPUT_RMS
+        *hidden, output = self.layers
+        for layer in hidden:
+            x = maker.operator("Relu", f"{layer.name}.relu", [maker.dense(layer, x, rms)])
+            rms = RELU_RMS
+        maker.dense(output, x, rms, result="scores")
+        maker.output("scores", (1, self.classes))
 
 
 def _finish(maker: NetMaker, name: str, x: str, result: str, width: int) -> None:
