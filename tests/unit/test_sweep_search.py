@@ -84,7 +84,7 @@ def test_a_search_goes_on_as_if_it_had_not_stopped(folder: Path, swept: SweepRes
 def test_constraints_and_where_hold_on_the_front(folder: Path, swept: SweepResult) -> None:
     text = GRID + "where: [mac_array.lanes * mac_array.macs_per_lane >= 4]\n"
     text += "constraints: [bits >= 8, area_k_gates < 140]\n"
-    plan = written(folder, text, "limited.yaml")
+    plan = written(folder, text.replace("trials: 60", "trials: 150"), "limited.yaml")
     true = run_sweep(plan, folder / "out", Workers(count=1))
     assert true.front
     found = run_search(plan, folder / "out", Workers(count=1), study="limited")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from azsim._resources import data_folder
 from azsim.api import run
 from azsim.cache import content_key, content_parts, source_key
 from azsim.config import ChipConfig, area_proxy, override_chip
@@ -72,10 +75,26 @@ def make_point(plan: Plan, reader: MaterialReader, settings: Settings) -> Point:
     except ConfigError as error:
         return Point(settings, None, str(error))
     options = _options(plan, settings, needed)
-    parts = (source_key(), needed.graph, needed.inputs, needed.calibrate or "", chip.config_hash(),
+    files = (source_key(), _shipped_files(), _named_files(chip))
+    parts = (files, needed.graph, needed.inputs, needed.calibrate or "", chip.config_hash(),
              options)  # fmt: skip
     name = content_key(content_parts(parts))
     return Point(settings, Job(name, needed.graph, needed.inputs, needed.calibrate, chip, options))
+
+
+@lru_cache(maxsize=1)
+def _shipped_files() -> str:
+    """Hash over chip files and what lies beside them: a chip names its energy tables."""
+    folder = data_folder("hw_configs")
+    files = sorted(folder.rglob("*.yaml"))
+    return content_key(part for path in files for part in (path.name, path.read_bytes()))
+
+
+def _named_files(chip: ChipConfig) -> tuple[str, ...]:
+    """Content of the user's own files that a chip names."""
+    texts = (value for _, value in leaves(chip.model_dump(mode="json")) if isinstance(value, str))
+    paths = [Path(text) for text in texts if text.endswith((".yaml", ".yml"))]
+    return tuple(content_key((path.read_bytes(),)) for path in paths if path.is_file())
 
 
 def _chip(plan: Plan, settings: Settings) -> ChipConfig:
@@ -140,16 +159,22 @@ def figures_of(record: RunRecord) -> dict[str, Scalar]:
     """Figures of a run by dotted name: summary.json, the area, rates per second of audio."""
     summary = {k: v for k, v in build_summary(record).items() if k not in _LEFT_OUT}
     summary["chip_status"] = summary.pop("status")
+    figures = dict(leaves(summary))
     area = area_proxy(record.chip)
     audio_s = record.frames * record.frame_ms / _MS_PER_S
     moved = record.counters.dram_bytes_read + record.counters.dram_bytes_written
     return {
-        **dict(leaves(summary)),
+        **{name: value for name, value in figures.items() if not _is_note(name, value)},
         "audio_s": _rounded(audio_s),
         "dram_bytes_per_audio_s": _rounded(moved / audio_s),
         "area_k_gates": _rounded(area.k_gates),
         "area_sram_kb": _rounded(area.sram_kb),
     }
+
+
+def _is_note(name: str, value: Scalar) -> bool:
+    """True for what explains other figures: texts inside of sections, rows of energy tables."""
+    return name.startswith("energy.sources.") or ("." in name and isinstance(value, str))
 
 
 def _rounded(value: float) -> float:

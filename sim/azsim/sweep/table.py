@@ -26,7 +26,9 @@ DEFAULT_OBJECTIVES: dict[str, Way] = {
 }
 OK, FAILED = "ok", "failed"
 FEASIBLE, ON_FRONT = "feasible", "on_front"
-_UNASKED = ("stalls.",)  # figures that are columns only if the plan keeps them
+# Sections whose figures are columns only if the plan keeps them, and what of them always is.
+_UNASKED = ("stalls.", "energy.")
+_ASKED = ("energy.total_pj.", "energy.per_second_of_audio_pj.")
 Row = dict[str, Scalar]
 
 
@@ -136,7 +138,9 @@ def _kept_names(plan: Plan, outcomes: Sequence[Outcome], taken: set[str]) -> lis
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.figures)
     keep = plan.file.keep
     if keep is None:
-        wanted = [name for name in names if not name.startswith(_UNASKED)]
+        wanted = [
+            name for name in names if name.startswith(_ASKED) or not name.startswith(_UNASKED)
+        ]
     else:
         for prefix in keep if names else []:
             if not any(_matches(name, prefix) for name in names):
