@@ -25,16 +25,17 @@ def recorded_chip(chip: ChipConfig) -> tuple[ChipConfig, dict[str, Any]]:
 
 def read_values(chip: ChipConfig, names: tuple[str, ...]) -> Mapping[str, Any] | None:
     """The values of `chip` for names that were read of another; None if it has no such key."""
+    tree: Any = chip.model_dump(mode="json")
     values: dict[str, Any] = {}
     for name in names:
         if name == WHOLE:
             values[name] = chip.config_hash()
             continue
-        part: Any = chip
+        part = tree
         for step in name.split("."):
-            if not isinstance(part, Block) or step not in type(part).model_fields:
+            if not isinstance(part, dict) or step not in part:
                 return None
-            part = getattr(part, step)
+            part = part[step]
         values[name] = part
     return values
 
