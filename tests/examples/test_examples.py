@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from command import REPOSITORY, azsim, azsim_process, process_environment
 
+from azsim.sweep import Workers, load_plan, run_sweep
+from azsim.sweep.points import plan_points
+
 EXAMPLES = REPOSITORY / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 
@@ -118,3 +121,14 @@ def test_the_demo(tmp_path: Path) -> None:
     assert len(text.splitlines()) <= 40
     assert (tmp_path / "demo" / "summary.json").is_file()
     assert set(os.listdir(tmp_path)) == {"demo"}
+
+
+def test_the_sweep_around_az1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZSIM_CACHE_DIR", str(tmp_path / "cache"))
+    plan = EXAMPLES / "sweep_az1" / "plan.yaml"
+    assert len(plan_points(load_plan(plan))) == 200
+    few = tmp_path / "few.yaml"
+    few.write_text(plan.read_text(encoding="utf-8").replace("points: 200", "points: 3"))
+    result = run_sweep(few, tmp_path / "out", Workers(count=1))
+    assert (len(result.rows), result.failed) == (3, 0)
+    assert result.front

@@ -117,6 +117,7 @@ def test_more_workers_and_a_longer_plan(reference: Path, folder: Path, small: Pa
     ]
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_bytes(reference: Path, folder: Path, small: Path) -> None:
     command = [sys.executable, "-c", DASK]
     environment = process_environment(folder)
@@ -140,6 +141,44 @@ def test_a_dask_cluster_gives_the_same_bytes(reference: Path, folder: Path, smal
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert done.stdout.startswith(b"5 points: 5 computed, 0 found")
     assert_same(folder / "dask", reference)
+
+
+SBATCH = """#!/bin/sh
+sh "$1" > /dev/null 2>&1 &
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.mark.slow
+def test_batch_jobs_give_the_same_bytes(reference: Path, folder: Path, small: Path) -> None:
+    """A stand-in for Slurm starts the job scripts that dask-jobqueue makes."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, script in (("sbatch", SBATCH), ("scancel", '#!/bin/sh\nkill "$@"\n')):
+        (tools / name).write_text(script)
+        (tools / name).chmod(0o755)
+    changes = {
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "DASK_JOBQUEUE__SLURM__CORES": "1",
+        "DASK_JOBQUEUE__SLURM__MEMORY": "2GB",
+    }
+    words = ["sweep", str(small), "-o", str(folder / "batch"), "--cluster", "slurm"]
+    done = subprocess.run(
+        [sys.executable, "-m", "azsim", *words, "--workers", "1"],
+        env=process_environment(folder, **changes),
+        cwd=folder,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert done.stdout.startswith(b"5 points: 5 computed, 0 found")
+    assert_same(folder / "batch", reference)
+
+
+def test_a_batch_system_that_is_not_configured(folder: Path, small: Path) -> None:
+    line = refused(small, "-o", folder / "lsf", "--cluster", "lsf")
+    assert line.startswith("--cluster lsf: You must specify how many cores to use per job")
 
 
 DASK = """

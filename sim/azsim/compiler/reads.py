@@ -1,6 +1,6 @@
 """A chip that notes which of its keys are read, so that a program is found again by those alone.
 
-The compiler never looks at the clock, the memory's latency or the vector unit's costs. Two chips
+The compiler never looks at the clock, the memory's rate or latency. Two chips
 that agree in every key that it did look at get the same program.
 """
 
