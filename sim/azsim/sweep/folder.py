@@ -37,7 +37,10 @@ def open_folder(out: Path) -> Iterator[Journal]:
                 part.write_text("One file per point of a sweep of azsim.\n", encoding="utf-8")
             kept = Journal(journal)
             kept.tidy()
-            yield kept
+            try:
+                yield kept
+            finally:
+                kept.tidy()  # a worker that was killed or stopped may have been writing
     except OSError as error:
         raise cannot_write(out, error) from None
 
