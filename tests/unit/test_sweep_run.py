@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from command import azsim, process_environment
+from command import azsim, azsim_process, process_environment
 from sweeps import MODEL, SMALL, written
 
 from azsim import run
@@ -177,8 +177,10 @@ def test_batch_jobs_give_the_same_bytes(reference: Path, folder: Path, small: Pa
 
 
 def test_a_batch_system_that_is_not_configured(folder: Path, small: Path) -> None:
-    line = refused(small, "-o", folder / "lsf", "--cluster", "lsf")
-    assert line.startswith("--cluster lsf: You must specify how many cores to use per job")
+    done = azsim_process("sweep", small, "-o", "pbs", "--cluster", "pbs", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"azsim: --cluster pbs: You must specify how much cores")
+    assert done.stderr.count(b"\n") == 1
 
 
 DASK = """
