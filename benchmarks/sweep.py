@@ -25,7 +25,7 @@ frames: 4
 axes:
   decoder.units: [1, 2, 4, 8]
   mac_array.lanes: [4, 8, 16, 32]
-  memory.simple.bytes: [8, 16, 32, 64]
+  memory.lpddr.part: [lpddr4_3200, lpddr4x_4266, lpddr5_6400]
   bits: [8, 6, 5, 4]
   sparsity: {{from: 0.0, to: 0.9}}
 sampling: {{method: random, points: {points}, seed: 1}}

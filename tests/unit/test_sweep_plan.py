@@ -74,6 +74,9 @@ def test_what_is_no_axis(what: object, reason: str) -> None:
          ": model: must be present, as 'zoo:NAME' or the path of an ONNX file"),
         (f"{MODEL}axes:\n  bits: []\n", ":5: axes.bits: must have at least one value"),
         (f"{MODEL}axes:\n  bits: [7]\n", ":5: axes.bits: must be 8, 6, 5, 4, 3 or 2, not 7"),
+        (f"{MODEL}axes:\n  host_traffic: [none, musik]\n",
+         ":5: axes.host_traffic: must be none, or of cpu_misses, display, music joined by '+',"
+         " or files, not 'musik'"),
         (f"{MODEL}axes:\n  sparsity: [1.0]\n",
          ":5: axes.sparsity: must be 0 or more and below 1, not 1.0"),
         (f"{MODEL}axes:\n  mac_array.lane: [1]\n",

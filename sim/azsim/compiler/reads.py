@@ -11,7 +11,7 @@ from types import MethodType
 from typing import Any, cast
 
 from azsim.config import ChipConfig
-from azsim.config.schema import Block
+from azsim.config._block import Block
 
 WHOLE = "*"  # something looked at the chip as a whole
 _STAMPS = ("name", "config_hash")  # written into a program, and replaced when it is found again

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from azsim.config._block import Block
 from azsim.config.load import must_be
-from azsim.config.schema import Block
 from azsim.errors import ConfigError
 from azsim.sweep.expressions import Scalar
 

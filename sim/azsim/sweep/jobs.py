@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from azsim.report.summary import build_summary
 from azsim.session import Session
 from azsim.sweep.expressions import Scalar
 from azsim.sweep.materials import MaterialReader, Materials, Needed
-from azsim.sweep.plan import LAYER_PREFIXES, Plan, chip_key, leaves, override_text
+from azsim.sweep.plan import LAYER_PREFIXES, NO_TRAFFIC, Plan, chip_key, leaves, override_text
 from azsim.sweep.points import Settings
 
 # of the summary: what a table has columns of its own for, or no room for
@@ -75,7 +75,7 @@ def make_point(plan: Plan, reader: MaterialReader, settings: Settings) -> Point:
     except ConfigError as error:
         return Point(settings, None, str(error))
     options = _options(plan, settings, needed)
-    files = (source_key(), _shipped_files(), _named_files(chip))
+    files = (source_key(), _shipped_files(), _named_files(chip, options["host_traffic"]))
     parts = (files, needed.graph, needed.inputs, needed.calibrate or "", chip.config_hash(),
              options)  # fmt: skip
     name = content_key(content_parts(parts))
@@ -90,9 +90,10 @@ def _shipped_files() -> str:
     return content_key(part for path in files for part in (path.name, path.read_bytes()))
 
 
-def _named_files(chip: ChipConfig) -> tuple[str, ...]:
-    """Content of the user's own files that a chip names."""
-    texts = (value for _, value in leaves(chip.model_dump(mode="json")) if isinstance(value, str))
+def _named_files(chip: ChipConfig, more: Sequence[str]) -> tuple[str, ...]:
+    """Content of the user's own files that a chip names, and of `more`."""
+    values = (value for _, value in leaves(chip.model_dump(mode="json")))
+    texts = [value for value in (*values, *more) if isinstance(value, str)]
     paths = [Path(text) for text in texts if text.endswith((".yaml", ".yml"))]
     return tuple(content_key((path.read_bytes(),)) for path in paths if path.is_file())
 
@@ -112,6 +113,7 @@ def _options(plan: Plan, settings: Settings, needed: Needed) -> dict[str, Any]:
         "frames_per_pass": settings.get("frames_per_pass", file.frames_per_pass),
         "frame_ms": settings.get("frame_ms", file.frame_ms),
         "timing_only": not file.outputs,
+        "host_traffic": _traffic(plan, str(settings.get("host_traffic", file.host_traffic))),
         "bits": _first(bits, own.bits),
         "sparsity": _first(sparsity, own.sparsity),
         "layer_bits": {
@@ -121,6 +123,13 @@ def _options(plan: Plan, settings: Settings, needed: Needed) -> dict[str, Any]:
         },
         "layer_sparsity": {**file.layer_sparsity, **_layers(settings, LAYER_PREFIXES[1])},
     }
+
+
+def _traffic(plan: Plan, text: str) -> tuple[str, ...]:
+    """`none`, or patterns joined by '+': shipped names, or files from the plan's folder."""
+    words = [] if text == NO_TRAFFIC else text.split("+")
+    files = (".yaml", ".yml")
+    return tuple(str(plan.file_path(word)) if word.endswith(files) else word for word in words)
 
 
 def _layers(settings: Settings, prefix: str) -> dict[str, Scalar]:

@@ -16,10 +16,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from azsim._resources import data_folder
 from azsim.config import ChipConfig, load_chip, override_chip
+from azsim.config._block import Block
 from azsim.config._yaml import Document, dotted, parse_document, printable, read_text, shown_value
 from azsim.config.load import must_be, schema_keys
-from azsim.config.schema import Block
 from azsim.errors import AzsimError, ChipRuleError, ConfigError
 from azsim.sweep.axes import Axis, make_axis
 from azsim.sweep.expressions import Expression, Scalar, parse_expression
@@ -28,6 +29,7 @@ T = TypeVar("T")
 MAX_POINTS = 10_000_000
 MAX_AXES = 64
 ALIASES = {"profile": "decoder.profile", "tile_weights": "wbuf.slot_weights"}
+NO_TRAFFIC = "none"
 LAYER_PREFIXES = ("layer_bits.", "layer_sparsity.")
 Way = Literal["minimize", "maximize"]
 
@@ -65,6 +67,7 @@ class PlanFile(Block):
     layer_sparsity: dict[str, float] = Field(default_factory=dict)
     frames_per_pass: int = Field(default=1, ge=1)
     frame_ms: float | None = Field(default=None, gt=0)
+    host_traffic: str = NO_TRAFFIC
     outputs: bool = False
     seed: int = Field(default=1, ge=0, lt=1 << 31)
     axes: dict[str, Any] = Field(default_factory=dict)
@@ -117,6 +120,17 @@ def _check_text(value: Scalar) -> None:
         raise ConfigError(f"must be text, not {shown_value(value)}")
 
 
+def _check_traffic(value: Scalar) -> None:
+    """Names are looked up here; files are read where they are used."""
+    _check_text(value)
+    shipped = sorted(path.stem for path in (data_folder("hw_configs") / "traffic").glob("*.yaml"))
+    for word in str(value).split("+"):
+        if word not in (NO_TRAFFIC, *shipped) and not word.endswith((".yaml", ".yml")):
+            raise ConfigError(
+                f"must be none, or of {', '.join(shipped)} joined by '+', or files, not '{word}'"
+            )
+
+
 def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -129,6 +143,7 @@ OPTION_CHECKS: dict[str, Callable[[Scalar], None]] = {
     "bits": _check_bits,
     "sparsity": _check_share,
     "frames_per_pass": _check_whole,
+    "host_traffic": _check_traffic,
     "frame_ms": _check_period,
     "seed": _check_seed,
 }
@@ -288,7 +303,7 @@ def _check_plan(plan: Plan) -> None:
     _check_points(plan)
     if file.model is None and "model" not in plan.axis_names:
         raise plan.error(("model",), "must be present, as 'zoo:NAME' or the path of an ONNX file")
-    for key in ("bits", "sparsity", "frame_ms"):
+    for key in ("bits", "sparsity", "frame_ms", "host_traffic"):
         value = getattr(file, key)
         if value is not None:
             _at(plan.document, (key,), partial(OPTION_CHECKS[key], value))

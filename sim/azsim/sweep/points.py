@@ -117,7 +117,7 @@ def known_figures(plan: Plan, settings: Mapping[str, Scalar]) -> dict[str, Scala
     chip = str(settings.get("chip", file.chip))
     figures = dict(plan.chip_figures[chip])
     for key in ("model", "input", "frames", "bits", "sparsity", "frames_per_pass", "frame_ms",
-                "seed"):  # fmt: skip
+                "host_traffic", "seed"):  # fmt: skip
         figures[key] = getattr(file, key)
     figures["chip"] = chip
     for name, value in settings.items():
