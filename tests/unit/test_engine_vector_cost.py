@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from azsim_kernels import isa
+from azsim_kernels import vector_cost as module
 from azsim_kernels.vector_cost import VectorCost, vector_cost
 from device.bench import CHIP, copy_operands
+from device.more_vectors import MORE_BEATS
 
 pytestmark = pytest.mark.small
 
@@ -62,9 +64,37 @@ def test_an_lstm_cell_has_seven_streams() -> None:
     assert cost(isa.LSTM_CELL, operands) == VectorCost(4, 1, 1)
 
 
+@pytest.mark.parametrize(("opcode", "operands", "beats", "elements", "conflicts"), MORE_BEATS)
+@pytest.mark.parametrize("chunk", [3, 1 << 18])
+def test_commands_of_several_phases(
+    monkeypatch: pytest.MonkeyPatch,
+    opcode: int,
+    operands: list[int],
+    beats: int,
+    elements: int,
+    conflicts: int,
+    chunk: int,
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_BEATS", chunk)
+    assert cost(opcode, operands) == VectorCost(elements, beats, conflicts)
+
+
+WINDOWS = [0, 96, 1, 1, 3, 1, 9, 0, 9, 0, 1]
+MANY = [0, 96, 1 << 9, 1 << 9, 1 << 9, 1, 1, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("opcode", "operands"),
     [
+        (isa.REDUCE, [0, 96, 0, *WINDOWS[3:], 0, 1, 0, 0, 0]),
+        (isa.REDUCE, [*MANY, 0, 1, 0, 0, 0]),  # 2^27 outputs
+        (isa.DEPTHWISE, [*WINDOWS[:5], 0, *WINDOWS[6:], 0, 0, 0, 0, 1]),
+        (isa.ARGREDUCE, [0, 1 << 13, 1 << 13, 0, 0, 2, -1]),
+        (isa.SELECT, [0, 0, 0, 64, 8, 1, 0, 8, 8]),
+        (isa.SELECT, [0, 0, 0, 64, 8, 1, 8, -1, 8]),
+        (isa.NORM, [0, 3, 1, 8, 64, 0, 128, 0, 0, 0, 0, 0]),
+        (isa.PACK, [4, 0, 1, 8, 8, 1]),  # four slots
+        (isa.PACK, [0, 0, 27, 19, 19, 1]),  # 513 weights
         (isa.COPY, copy_operands(0)),
         (isa.COPY, copy_operands(ABUF_BYTES + 1)),
         (isa.REQUANT, [0, 1 << 62, 0, 0, 0, 1, 0, 0, 0, 0]),
