@@ -30,6 +30,8 @@ MORE_BEATS: list[tuple[int, list[int], int, int, int]] = [
     (isa.REDUCE, [0, 96, 1, 1, 3, 1, 9, 0, 9, 0, 1, 0, M, S, 0, 0], 12, 27, 0),
     # the same taps two bytes apart: a beat each.
     (isa.REDUCE, [0, 96, 1, 1, 3, 1, 9, 0, 9, 0, 2, 0, M, S, 0, 0], 30, 27, 0),
+    # two channels, one byte apart or not: a beat per tap.
+    (isa.REDUCE, [0, 96, 2, 1, 1, 1, 9, 0, 0, 0, 1, 0, M, S, 0, 0], 10, 18, 0),
     # 2 x 3 taps side by side, one output: two rows of one beat each, and the result.
     (isa.REDUCE, [0, 96, 1, 1, 1, 2, 3, 0, 0, 3, 1, 1, M, S, 0, 0], 3, 6, 0),
     # 6 channels, one output, taps at 0 and 6. Group 0: 0 (0) + weights 32 (0): +1; 6 (0) + 38 (0):
