@@ -188,10 +188,10 @@ def _show(result: SweepResult) -> None:
             print(f"failed: {one_line(error)}")
         front = result.front
         print(f"front: {len(front)} points, assumed chips: compare them with one another only")
-        names = [*result.plan.axis_names, *result.objectives]
-        table = plain_table("point", *names)
+        names = [*result.objectives]  # the axes, often many, are in front.csv
+        table = plain_table("point", *names, "")
         for row in front[:_SHOWN_FRONT]:
-            table.add_row(*(_cell(row[name]) for name in ("point", *names)))
+            table.add_row(*(_cell(row[name]) for name in ("point", *names)), "")
         console.print(table, markup=False)
         if len(front) > _SHOWN_FRONT:
             print(f"... {len(front) - _SHOWN_FRONT} more in front.csv")
