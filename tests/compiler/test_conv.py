@@ -204,7 +204,7 @@ def test_transpositions_stand_only_at_the_borders(tmp_path: Path) -> None:
     maker = two_convs()
     maker.output("r")
     assert laid_out(tmp_path, maker) == [
-        "Transpose", "Conv", "Sigmoid", "Mul", "Mul", "Conv", "Add", "Transpose",
+        "Transpose", "Conv", "Function", "Mul", "Conv", "Add", "Transpose",
     ]  # fmt: skip
 
 

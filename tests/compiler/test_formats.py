@@ -82,7 +82,7 @@ def test_a_value_that_goes_elsewhere_too_keeps_a_calibrated_format(
     maker = started()
     maker.result("v", B)
     if reason == "another reader":
-        maker.node("Sigmoid", ["v"], ["z"])
+        maker.node("Softmax", ["v"], ["z"])
         maker.output("z")
     elif reason == "a graph output":
         maker.output("v")

@@ -82,7 +82,7 @@ def test_names_with_line_ends_stay_on_one_line(tmp_path: Path) -> None:
 
     text = refusal(saved(tmp_path, change))
     assert text.startswith("node 'a?b?xxx")
-    assert "(Bad??Op): operator must be one of" in text
+    assert "(Bad??Op): operator must be one that" in text
     assert len(text) < 500
 
 
@@ -120,7 +120,7 @@ def test_subgraph(tmp_path: Path) -> None:
         node = helper.make_node("If", ["x"], ["y"], name="fc", then_branch=branch)
         model.graph.node[0].CopyFrom(node)
 
-    assert refusal(saved(tmp_path, change)).startswith("node 'fc' (If): operator must be one of")
+    assert refusal(saved(tmp_path, change)).startswith("node 'fc' (If): operator must be one that")
 
 
 # -- names and order ----------------------------------------------------------------------------

@@ -122,7 +122,7 @@ CASES = [
     ),
     (
         with_values(Value("old", (1, 2), STATE, is_index=True)),
-        "value 'old' must be a graph input to be an index",
+        "value 'old' must be given or computed to be an index",
     ),
     (
         replace(sound(), values={**sound().values, "alias": Value("x", (1, 3), INPUT)}),

@@ -19,6 +19,9 @@ from azsim.graph import Graph, Node, StatePair, Value, ValueKind, verify_graph
 
 Attributes = dict[str, object]
 
+# operators that broadcast their operands over the result's leading axes
+BROADCASTING = ("Add", "Sub", "Mul", "Min", "Max", "Where", "MatMulRows", "Expand")
+
 
 def batch_graph(graph: Graph, frames: int) -> Graph:
     """Return `graph` for `frames` frames per step; inputs and outputs get a leading axis.
@@ -136,23 +139,28 @@ class _Batcher:
             )
         inputs = tuple(self._operand(node, k) for k in range(len(node.inputs)))
         attributes = rule(self, node)
-        output = node.outputs[0]
-        value = self._old.values[output]
-        made = Node(node.name, node.operator, inputs, (output,), attributes)  # type: ignore[arg-type]
-        shape = (self._frames, *value.shape)
-        self._done["mapped", output] = self._add(made, output, shape, value)
+        made = Node(node.name, node.operator, inputs, node.outputs, attributes)  # type: ignore[arg-type]
+        self._nodes.append(made)
+        for output in node.outputs:
+            if output:
+                value = self._old.values[output]
+                shape = (self._frames, *value.shape)
+                self._values[output] = replace(value, shape=shape)
+                self._done["mapped", output] = output
 
     def _operand(self, node: Node, position: int) -> str:
         """An operand of a mapped node: constants stay where broadcasting or the operator takes
         them."""
         name = node.inputs[position]
+        if not name:
+            return name
         constant = self._old.values[name].kind is ValueKind.CONSTANT
         if constant and node.operator != "Concat":
             return self._kept(name)
         mapped = self._mapped(name)
         rank = len(self._old.values[node.outputs[0]].shape)
         shape = self._old.values[name].shape
-        if node.operator in ("Add", "Mul") and len(shape) < rank:
+        if node.operator in BROADCASTING and len(shape) < rank:
             aligned = (self._frames, *(1,) * (rank - len(shape)), *shape)
             return self._reshape(mapped, f"{node.name}@operand{position}", aligned)
         return mapped
@@ -225,6 +233,12 @@ def _axis(batcher: _Batcher, node: Node) -> Attributes:
     return {**node.attributes, "axis": int(str(node.attributes["axis"])) + 1}
 
 
+def _axes(batcher: _Batcher, node: Node) -> Attributes:
+    axes = node.attributes["axes"]
+    assert isinstance(axes, tuple)
+    return {**node.attributes, "axes": tuple(int(axis) + 1 for axis in axes)}
+
+
 def _perm(batcher: _Batcher, node: Node) -> Attributes:
     perm = node.attributes["perm"]
     assert isinstance(perm, tuple)
@@ -240,7 +254,19 @@ def _box(batcher: _Batcher, node: Node) -> Attributes:
 _RULES: dict[str, Callable[[_Batcher, Node], Attributes]] = {
     "MatMul": _same,
     "Add": _same,
+    "Sub": _same,
     "Mul": _same,
+    "Min": _same,
+    "Max": _same,
+    "Function": _same,
+    "Where": _same,
+    "Reduce": _axes,
+    "ArgReduce": _axis,
+    "TopK": _same,
+    "Norm": _same,
+    "MatMulRows": _same,
+    "LogSoftmax": _axis,
+    "Expand": _same,
     "Relu": _same,
     "Sigmoid": _same,
     "Tanh": _same,

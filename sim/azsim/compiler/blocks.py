@@ -10,6 +10,7 @@ from typing import Any
 from azsim.graph.integer import (
     Depthwise,
     Elementwise,
+    Extreme,
     IntegerGraph,
     IntegerNode,
     Linear,
@@ -18,6 +19,7 @@ from azsim.graph.integer import (
     Piece,
     Pool,
     Requant,
+    Table8,
 )
 from azsim.graph.integer_window import Grid, plain_window
 
@@ -61,12 +63,18 @@ def _cut_plain(graph: IntegerGraph, node: Any, begin: int, end: int) -> _Cut:
     return {node.x: (begin, end)}, node
 
 
-def _elementwise_unit(graph: IntegerGraph, node: Elementwise) -> int:
+def _cut_table(graph: IntegerGraph, node: Table8, begin: int, end: int) -> _Cut:
+    return {node.x: (begin, end), node.table: (0, graph.tensors[node.table].size)}, node
+
+
+def _elementwise_unit(graph: IntegerGraph, node: Elementwise | Extreme) -> int:
     size = graph.tensors[node.b].size
     return 1 if size == graph.tensors[node.y].size else size
 
 
-def _cut_elementwise(graph: IntegerGraph, node: Elementwise, begin: int, end: int) -> _Cut:
+def _cut_elementwise(
+    graph: IntegerGraph, node: Elementwise | Extreme, begin: int, end: int
+) -> _Cut:
     whole = graph.tensors[node.y].size
     repeats = graph.tensors[node.b].size != whole
     needs = {node.a: (begin, end)}
@@ -244,7 +252,9 @@ def _one(graph: IntegerGraph, node: IntegerNode) -> int:
 _UNITS: dict[type[Any], Callable[[IntegerGraph, Any], int | None]] = {
     Requant: _one,
     LookUp: _one,
+    Table8: _one,
     Elementwise: _elementwise_unit,
+    Extreme: _elementwise_unit,
     Linear: _linear_unit,
     Depthwise: _grid_unit,
     Pool: _grid_unit,
@@ -253,7 +263,9 @@ _UNITS: dict[type[Any], Callable[[IntegerGraph, Any], int | None]] = {
 _CUTS: dict[type[Any], Callable[[IntegerGraph, Any, int, int], _Cut]] = {
     Requant: _cut_plain,
     LookUp: _cut_plain,
+    Table8: _cut_table,
     Elementwise: _cut_elementwise,
+    Extreme: _cut_elementwise,
     Linear: _cut_linear,
     Depthwise: _cut_grids,
     Pool: _cut_grids,

@@ -39,6 +39,7 @@ class LoweringContext:
         self.tensors: dict[str, IntegerTensor] = {}
         self.nodes: list[IntegerNode] = []
         self.requantized: dict[str, str] = {}  # node -> how its model's integers were changed
+        self.tables: dict[str, str] = {}  # entries of a table -> the constant that holds them
         self._converted: dict[tuple[str, Format], str] = {}
         self._weights: dict[tuple[str, str, int], object] = {}
         for name in graph.inputs:

@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler import emit_spatial
+from azsim.compiler import emit_rows, emit_spatial
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
 from azsim.compiler.emit_linear import BlockPlanner
+from azsim.compiler.emit_packed import PackedEmitter
 from azsim.compiler.emit_products import ProductEmitter
 from azsim.compiler.emit_vector import EMITTERS, VectorEmitter, VectorEmitters
 from azsim.compiler.image import DramImage
@@ -31,6 +32,7 @@ from azsim.graph.integer import (
     IntegerKind,
     IntegerNode,
     Linear,
+    MatmulRows,
     SpillRows,
     View,
     node_inputs,
@@ -41,7 +43,11 @@ from azsim_kernels import isa
 
 IO_LAYER = "input and output"
 TRANSFERS = (FetchRows.__name__, SpillRows.__name__)
-VECTOR_EMITTERS: VectorEmitters = {**EMITTERS, **emit_spatial.EMITTERS}  # by node type
+VECTOR_EMITTERS: VectorEmitters = {  # by node type
+    **EMITTERS,
+    **emit_rows.EMITTERS,
+    **emit_spatial.EMITTERS,
+}
 
 
 def emit_program(
@@ -93,6 +99,9 @@ class _Emitter:
         self.image.place("weights", residency.dram)
         planner = BlockPlanner(graph, self.image, tilings)
         self.products = ProductEmitter(graph, placement, residency, chip, self.builder, self.vector)
+        self.packed = PackedEmitter(
+            graph, placement, chip, self.builder, self.products, self.vector
+        )
         self.numbers = self._plan_layers(planner)
         self.inputs: list[Port] = []
         self.outputs: dict[str, Port] = {}
@@ -142,6 +151,8 @@ class _Emitter:
             numbers[node.name] = number
             if isinstance(node, Linear):
                 self.products.plan(planner, node, number)
+            elif isinstance(node, MatmulRows):
+                self.packed.plan(planner, node, number)
             info = replace(self._layer_info(node), name=name)
             if number == len(self.layers):
                 self.layers.append(info)
@@ -281,6 +292,8 @@ class _Emitter:
                 self.products.emit(node)
             case FetchRows() | SpillRows():
                 self._transfer(node, layer)
+            case MatmulRows():
+                self.packed.emit(node)
             case EmbedRows():
                 self._emit_embed(node, layer)
             case _:

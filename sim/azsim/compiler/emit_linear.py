@@ -13,7 +13,7 @@ from azsim.compiler.image import DramImage
 from azsim.compiler.place import PARAMETER_BUFFERS, PARAMETER_BYTES_PER_ROW
 from azsim.compiler.residency import Residency
 from azsim.compiler.tile import LinearTiling, product_window
-from azsim.graph.integer import IntegerGraph, Linear
+from azsim.graph.integer import IntegerGraph, Linear, MatmulRows
 from azsim.graph.integer_window import Window
 
 
@@ -69,6 +69,49 @@ class Block:
         return PARAMETER_BYTES_PER_ROW * self.rows
 
 
+@dataclass(frozen=True)
+class PackedBlock:
+    """Rows [begin, end) of the packed operand of a MatmulRows, one of its products, for activation
+    columns [chunk_begin, chunk_end).
+
+    `a`, `b`, `y`: elements in front of the product's matrices; the rest as in Block.
+    """
+
+    node: MatmulRows
+    layer: int
+    tiling: LinearTiling
+    begin: int
+    end: int
+    chunk_begin: int
+    chunk_end: int
+    half: int
+    buffer: int
+    parameters: int
+    a: int
+    b: int
+    y: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the block."""
+        return self.end - self.begin
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the block."""
+        return -(-self.rows // self.tiling.tile_rows) * self.tiling.grid[1]
+
+    @property
+    def chunk_columns(self) -> int:
+        """Activation columns of the block."""
+        return self.chunk_end - self.chunk_begin
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the rows' multipliers, biases and shifts."""
+        return PARAMETER_BYTES_PER_ROW * self.rows
+
+
 def parameter_block(node: Linear, begin: int, end: int) -> npt.NDArray[np.uint8]:
     """Multiplier int32[rows], bias int32[rows], shift int8[rows] as bytes."""
     parts = (
@@ -109,6 +152,39 @@ class BlockPlanner:
                 made = Block(node, layer, tiling, begin, end, *chunk, half, buffer, address, window)
                 result.append(made)
         return result
+
+    def packed_blocks(self, node: MatmulRows, layer: int) -> list[PackedBlock]:
+        """The blocks of a product of two computed tensors: matrix by matrix, all rows alike."""
+        tiling, addresses = self._tilings[node.name], dict[int, int]()
+        bias = node.columns * self._graph.tensors[node.a].zero_point
+        bias *= self._graph.tensors[node.b].zero_point
+        result = []
+        for offsets in node.batches:
+            for begin, end in tiling.blocks():
+                rows = end - begin
+                if rows not in addresses:
+                    data = uniform_parameters(node.multiplier, bias, node.shift, rows)
+                    addresses[rows] = self._image.place(f"{node.name}/parameters", data)
+                for chunk in tiling.chunks():
+                    buffer, self._buffers = self._buffers % PARAMETER_BUFFERS, self._buffers + 1
+                    half, self._halves = self._halves % 2, self._halves + 1
+                    address = addresses[rows]
+                    made = PackedBlock(
+                        node, layer, tiling, begin, end, *chunk, half, buffer, address, *offsets
+                    )
+                    result.append(made)
+        return result
+
+
+def uniform_parameters(multiplier: int, bias: int, shift: int, rows: int) -> npt.NDArray[np.uint8]:
+    """The same multiplier, bias and shift for each of `rows` rows, laid out as by
+    `parameter_block`."""
+    parts = (
+        np.full(rows, multiplier, np.int32),
+        np.full(rows, bias, np.int32),
+        np.full(rows, shift, np.int8),
+    )
+    return np.concatenate([part.view(np.uint8) for part in parts])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from azsim.compiler.builder import Access, Command, ProgramBuilder
 from azsim.compiler.compress import WORD_BYTES
-from azsim.compiler.emit_linear import Block, BlockPlanner, TileUse, tile_uses
+from azsim.compiler.emit_linear import Block, BlockPlanner, PackedBlock, TileUse, tile_uses
+from azsim.compiler.emit_slots import TileOrder
 from azsim.compiler.emit_vector import TYPES, VectorEmitter
 from azsim.compiler.place import Placement
 from azsim.compiler.residency import DRAM, Residency
@@ -37,8 +38,9 @@ class ProductEmitter:
         self._chip, self._builder, self._vector = chip, builder, vector
         self._decode_opcode = isa.RAW if chip.decoder.profile == "none" else isa.TILE
         self._planned: dict[str, list[tuple[Block, list[TileUse]]]] = {}
-        self._row_blocks: list[Block] = []
-        self._fetches: list[tuple[TileUse, Block]] = []
+        self._row_blocks: list[Block | PackedBlock] = []
+        self._fetches: list[tuple[TileUse, Block] | None] = []  # None: packed, not fetched
+        self.order = TileOrder(chip, builder)
         self._loaded_tables: dict[tuple[int, int], int] = {}  # (unit, slot) -> id of the matrix
         self._fetched = self._freed_tiles = self._used_row_blocks = 0
 
@@ -51,26 +53,42 @@ class ProductEmitter:
                 self._row_blocks.append(block)
             if block.fetches:
                 uses = list(tile_uses(block, self._residency, len(self._fetches)))
-                self._fetches += [(use, block) for use in uses]
+                for use in uses:
+                    self.order.add()
+                    self._fetches.append((use, block))
             planned.append((block, uses))
         self._planned[node.name] = planned
+
+    def plan_packed(self, block: PackedBlock, terms: int) -> int:
+        """Put a block of packed tiles, `terms` for each, at the end of the order; return the number
+        of its first."""
+        self._row_blocks.append(block)
+        first = len(self._fetches)
+        for _ in range(block.tiles * terms):
+            self.order.add(packed=True)
+            self._fetches.append(None)
+        return first
 
     def emit(self, node: Linear) -> None:
         """Append the commands of a planned node."""
         for block, uses in self._planned[node.name]:
             if block.is_first_chunk:
-                self._load_next_parameters(block)
+                self.load_next_parameters(block)
             runs = block.window.runs(block.chunk_begin, block.chunk_end)
             for use in uses:
-                self._fetch_ahead()
+                self.fetch_ahead()
                 for place, run in enumerate(runs):
                     takes = block.fetches and place == 0
                     frees = block.frees and place == len(runs) - 1
                     self._product(block, use, run, takes, frees)
-                self._freed_tiles += int(block.frees)
+                self.free_tiles(int(block.frees))
             self._rescale(block)
 
-    def _load_next_parameters(self, block: Block) -> None:
+    def free_tiles(self, count: int) -> None:
+        """Note that the last PRODUCT of `count` more tiles has been emitted."""
+        self._freed_tiles += count
+
+    def load_next_parameters(self, block: Block | PackedBlock) -> None:
         """Parameters of the next block of rows; for the first of the step its own too."""
         if self._used_row_blocks == 0:
             self._load_parameters(block)
@@ -78,7 +96,7 @@ class ProductEmitter:
         if self._used_row_blocks < len(self._row_blocks):
             self._load_parameters(self._row_blocks[self._used_row_blocks])
 
-    def _load_parameters(self, block: Block) -> None:
+    def _load_parameters(self, block: Block | PackedBlock) -> None:
         target = self._placement.parameters[block.buffer]
         arg = (block.parameters, target, block.parameter_bytes)
         writes = [Access("abuf", target, target + block.parameter_bytes)]
@@ -86,14 +104,16 @@ class ProductEmitter:
 
     # -- streams
 
-    def _fetch_ahead(self) -> None:
+    def fetch_ahead(self) -> None:
         """Emit FETCH and TILE of the next tiles, up to `tile_slots` ahead of the PRODUCT to
         come."""
         limit = min(len(self._fetches), self._freed_tiles + self._chip.wbuf.tile_slots)
         while self._fetched < limit:
-            use, block = self._fetches[self._fetched]
-            self._load_tables(block)
-            self._fetch(self._fetched, use, block.layer)
+            planned = self._fetches[self._fetched]
+            if planned is not None:
+                use, block = planned
+                self._load_tables(block)
+                self._fetch(self._fetched, use, block.layer)
             self._fetched += 1
 
     def _load_tables(self, block: Block) -> None:
@@ -110,26 +130,16 @@ class ProductEmitter:
                     self._builder.add(Command(isa.DECODE, isa.TABLE, (slot,), block.layer, unit))
 
     def _fetch(self, number: int, use: TileUse, layer: int) -> None:
-        units, slots = self._chip.decoder.units, self._chip.wbuf.tile_slots
         tile = self._residency.tiles[use.tile]
-        unit = number % units
+        unit = self.order.unit(number)
         fetch = (int(tile["address"]), int(tile["words"]) * WORD_BYTES, int(tile["source"]))
         self._builder.add(Command(isa.DMA_W, isa.FETCH, fetch, layer, unit))
         groups = padded_weights(use.rows, use.columns) // 256
-        arg = (number % slots, groups, int(tile["index"]))
-        waits, signals = [self._slot_free(unit)], [self._tile_ready(unit)]
+        arg = (self.order.slot(number), groups, int(tile["index"]))
+        waits, signals = [self.order.free(number)], [self.order.ready(number)]
         self._builder.add(
             Command(isa.DECODE, self._decode_opcode, arg, layer, unit, waits, signals)
         )
-
-    def _tile_ready(self, unit: int) -> int:
-        return self._builder.semaphores.number(("ready", unit), isa.DATA)
-
-    def _slot_free(self, unit: int) -> int:
-        """Room for tile k of the step is given by the PRODUCT of tile k - tile_slots."""
-        units, slots = self._chip.decoder.units, self._chip.wbuf.tile_slots
-        initial = len(range(unit, slots, units))
-        return self._builder.semaphores.number(("free", unit), isa.SPACE, initial)
 
     # -- products
 
@@ -138,8 +148,7 @@ class ProductEmitter:
     ) -> None:
         """One PRODUCT over a run of positions; `takes`: it is the first to use the tile in its
         slot, `frees`: the last."""
-        lanes, slots = self._chip.mac_array.lanes, self._chip.wbuf.tile_slots
-        units = self._chip.decoder.units
+        lanes = self._chip.mac_array.lanes
         position, count, start = run
         x = self._graph.tensors[block.node.x]
         begin = self._vector.where(x.name) + start + use.offset
@@ -147,13 +156,11 @@ class ProductEmitter:
         acc = self._half(block) + use.row_offset // lanes
         acc += (position - block.chunk_begin) * acc_stride
         arg = (
-            use.fetch % slots, use.rows, use.columns, begin, count, stride, acc, acc_stride,
-            int(use.clear), block.node.bits, x.zero_point, int(use.last),
+            self.order.slot(use.fetch), use.rows, use.columns, begin, count, stride, acc,
+            acc_stride, int(use.clear), block.node.bits, x.zero_point, int(use.last),
         )  # fmt: skip
-        following = use.fetch + slots
-        has_next = frees and following < len(self._fetches)
-        signals = [self._slot_free(following % units)] if has_next else []
-        waits = [self._tile_ready(use.fetch % units)] if takes else []
+        signals = self.order.freeing(use.fetch) if frees else []
+        waits = [self.order.ready(use.fetch)] if takes else []
         used = (count - 1) * acc_stride + -(-use.rows // lanes)
         accumulators = [Access("accumulators", acc, acc + used)]
         reads = [Access("abuf", begin, begin + (count - 1) * stride + use.columns)]

@@ -108,13 +108,15 @@ class VectorEmitter:
     def lstm_cell(self, node: LstmCell, layer: int) -> None:
         """LSTM_CELL, one command per batch row."""
         hidden = self.graph.tensors[node.h_out].shape[-1]
+        gates = 3 if node.couple else 4
         batch = self.graph.tensors[node.h_out].size // hidden
         for row in range(batch):
             arg = (
-                self.where(node.gates) + row * 8 * hidden, self.where(node.c_in) + row * 2 * hidden,
+                self.where(node.gates) + row * gates * 2 * hidden,
+                self.where(node.c_in) + row * 2 * hidden,
                 self.where(node.c_out) + row * 2 * hidden, self.where(node.h_out) + row * hidden,
                 hidden, node.c_fraction_bits, node.h_multiplier, node.h_shift,
-                self.zero(node.h_out),
+                self.zero(node.h_out), node.couple,
             )  # fmt: skip
             reads, writes = [node.gates, node.c_in], [node.c_out, node.h_out]
             self.vector(isa.LSTM_CELL, layer, arg, reads, writes)

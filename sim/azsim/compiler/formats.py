@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from azsim.compiler.ranges import Ranges
 from azsim.graph import Graph, Node, Quantization
 
-MOVERS = ("Reshape", "Slice", "Take", "Transpose")
+MOVERS = ("Reshape", "Slice", "Take", "Transpose", "Expand")
 # Operators that can hand over more than eight bits, for values that several quantizers read.
-WIDE_OPERATORS = ("MatMul", "Conv", "Add", "Mul", "Relu")
+WIDE_OPERATORS = ("MatMul", "Conv", "Add", "Sub", "Mul", "Relu")
 BLEND_BITS = 7  # more bits between the directions of a linear resize: int16 holds all of them
 WIDE_BITS = 16  # fraction bits of a quantizer's step that such a value keeps
 INITIAL_H, INITIAL_C = 4, 5  # inputs of LSTM
@@ -48,7 +48,8 @@ def assign_formats(graph: Graph, ranges: Ranges) -> dict[str, Format]:
     for state in graph.states:
         groups.join([state.source, state.result])
     for node in graph.nodes:
-        if node.operator in MOVERS or _is_max_pool(node):
+        keeps = node.operator in (*MOVERS, "TopK") and node.outputs[0]
+        if keeps or _is_max_pool(node):
             groups.join([node.inputs[0], node.outputs[0]])
     cells = _join_cells(graph, groups)
     _join_hidden(graph, groups, {groups.find(name) for name in cells})
@@ -132,11 +133,21 @@ class _Groups:
                     self.stated[first] = forms[0]
 
 
+def _cell_values(graph: Graph) -> list[list[str]]:
+    """Values that hold a 16-bit state, per node: an LSTM's initial and final c, a GRU's h."""
+    found = []
+    for node in graph.nodes:
+        if node.operator == "LSTM":
+            found.append(_computed(graph, (_input(node, INITIAL_C), node.outputs[2])))
+        if node.operator == "GRU":
+            found.append(_computed(graph, (_input(node, INITIAL_H), *node.outputs[1:2])))
+    return found
+
+
 def _join_cells(graph: Graph, groups: _Groups) -> list[str]:
-    """Join each LSTM's initial and final cell state; return one name per joined group."""
+    """Join each node's initial and final 16-bit state; return one name per joined group."""
     cells = []
-    for node in _lstm_nodes(graph):
-        names = _computed(graph, (_input(node, INITIAL_C), node.outputs[2]))
+    for names in _cell_values(graph):
         names = [name for name in names if groups.find(name) not in groups.stated]
         groups.join(names)
         cells += names[:1]

@@ -27,8 +27,8 @@ class FusedProduct:
 
 @dataclass(frozen=True)
 class Fusion:
-    """`products`: by MatMul node name. `limited`: by Add or Mul node name the result of the Relu
-    that follows it. `absorbed`: names of nodes that need no command of their own."""
+    """`products`: by MatMul node name. `limited`: by Add, Sub or Mul node name the result of the
+    Relu that follows it. `absorbed`: names of nodes that need no command of their own."""
 
     products: Mapping[str, FusedProduct] = field(default_factory=dict)
     limited: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ def fuse_graph(graph: Graph) -> Fusion:
             absorbed.update(nodes)
     limited: dict[str, str] = {}
     for node in graph.nodes:
-        if node.operator in ("Add", "Mul") and node.name not in absorbed:
+        if node.operator in ("Add", "Sub", "Mul") and node.name not in absorbed:
             follower = _only_user(graph, node.outputs[0], users)
             if follower is not None and follower.operator == "Relu":
                 limited[node.name] = follower.outputs[0]

@@ -27,7 +27,9 @@ Attributes = dict[str, Attribute]
 # Operators that are computed with channels last.
 WINDOW_OPERATORS = ("Conv", "Pool")
 # Operators whose result has the shape of their operands, or the broadcast of it.
-POINTWISE_OPERATORS = ("Add", "Mul", "Relu", "Sigmoid", "Tanh", "Quantize")
+POINTWISE_OPERATORS = (
+    "Add", "Sub", "Mul", "Min", "Max", "Relu", "Sigmoid", "Tanh", "Function", "Quantize",
+)  # fmt: skip
 
 
 def layout_graph(graph: Graph, ranges: Ranges) -> tuple[Graph, Ranges]:
@@ -112,7 +114,11 @@ class _Layout:
             value = self._old.values.get(name) or self._values[name]
             shape = tuple(value.shape[axis] for axis in perm)
             self._values[target] = Value(
-                target, shape, ValueKind.NODE, quantization=value.quantization
+                target,
+                shape,
+                ValueKind.NODE,
+                is_index=value.is_index,
+                quantization=value.quantization,
             )
             self._forms.setdefault(name, {})[perm] = target
             if name in self._peak:

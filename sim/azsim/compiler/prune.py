@@ -12,7 +12,12 @@ from azsim.compiler.plan import CompressionPlan
 from azsim.graph import Graph, Node, Value
 
 # operator -> input positions that hold weight matrices
-WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {"MatMul": (1,), "Conv": (1,), "LSTM": (1, 2)}
+WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
+    "MatMul": (1,),
+    "Conv": (1,),
+    "LSTM": (1, 2),
+    "GRU": (1, 2),
+}
 
 
 def prune_graph(graph: Graph, plan: CompressionPlan) -> Graph:

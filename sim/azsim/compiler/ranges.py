@@ -9,6 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.graph import Graph
+from azsim.graph.types import MOVING_OPERATORS
+
+# A constant of a mask: entries at or below it rule out what they are added to or stand for.
+MASKED = -1e4
+MASKED_BELOW = 12.0  # a masked entry lies so far below all others: exp(-12) is nothing in 8 bits
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class RangeRecorder:
             if value.data is not None and value.data.dtype == np.float32
         }
         self._computed = {name for name, value in graph.values.items() if value.data is None}
+        self._masked = masked_values(graph)
         self._cells: dict[str, float] = {}
         self._cell_keys = {n.name: f"{n.name}:c_max" for n in graph.nodes if n.operator == "LSTM"}
 
@@ -36,7 +42,8 @@ class RangeRecorder:
         """Take one step's values as `azsim.reference.floats` gives them (cells as `NODE:c_max`)."""
         for name, array in values.items():
             if name in self._computed and array.dtype == np.float32:
-                self._peak[name] = max(self._peak.get(name, 0.0), float(np.max(np.abs(array))))
+                peak = _open_peak(array) if name in self._masked else np.max(np.abs(array))
+                self._peak[name] = max(self._peak.get(name, 0.0), float(peak))
         for node, key in self._cell_keys.items():
             if key in values:
                 self._cells[node] = max(self._cells.get(node, 0.0), float(np.max(values[key])))
@@ -44,3 +51,26 @@ class RangeRecorder:
     def ranges(self) -> Ranges:
         """Return what was seen so far."""
         return Ranges(dict(self._peak), dict(self._cells))
+
+
+def masked_values(graph: Graph) -> set[str]:
+    """Names of the values that hold a mask: made by Where or Add from a constant with entries at
+    or below `MASKED`, or moved from such a value."""
+    masked: set[str] = set()
+    for node in graph.nodes:
+        sources = {"Add": node.inputs, "Where": node.inputs[1:]}.get(node.operator, ())
+        moved = node.operator in MOVING_OPERATORS and set(node.inputs) & masked
+        if moved or any(_rules_out(graph.constant(name)) for name in sources):
+            masked.update(node.outputs)
+    return masked
+
+
+def _rules_out(data: npt.NDArray[np.generic] | None) -> bool:
+    return data is not None and data.dtype == np.float32 and float(data.min()) <= MASKED
+
+
+def _open_peak(array: npt.NDArray[np.generic]) -> float:
+    """Largest magnitude of the entries that no mask rules out, and `MASKED_BELOW` beyond."""
+    numbers = array.astype(np.float64)
+    magnitudes = np.abs(numbers[numbers > MASKED / 2])
+    return float(magnitudes.max(initial=0.0)) + MASKED_BELOW

@@ -9,13 +9,13 @@ array fills the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
-from azsim.graph.integer import IntegerGraph, Linear
+from azsim.graph.integer import IntegerGraph, Linear, MatmulRows
 from azsim.graph.integer_window import Window, plain_window
 
 GROUP = 256  # weights; a tile is padded to a multiple
@@ -81,9 +81,14 @@ def tile_graph(graph: IntegerGraph, chip: ChipConfig) -> Mapping[str, LinearTili
     shapes: dict[int, tuple[int, int]] = {}
     for node in graph.nodes:
         if isinstance(node, Linear):
-            tiling = _tiling(node, graph, chip)
+            rows, columns = node.weights.shape
+            tiling = _tiling((int(rows), int(columns)), product_window(graph, node), chip)
             _same_grid(node, tiling, shapes)
             tilings[node.name] = tiling
+        elif isinstance(node, MatmulRows):
+            window = plain_window(node.rows, node.columns)
+            tiling = _tiling((node.outputs, node.columns), window, chip)
+            tilings[node.name] = replace(tiling, keeps=False)
     return tilings
 
 
@@ -94,10 +99,9 @@ def _same_grid(node: Linear, tiling: LinearTiling, shapes: dict[int, tuple[int, 
         raise CompileError(f"node '{node.name}': shared weights must be tiled alike")
 
 
-def _tiling(node: Linear, graph: IntegerGraph, chip: ChipConfig) -> LinearTiling:
+def _tiling(shape: tuple[int, int], window: Window, chip: ChipConfig) -> LinearTiling:
     lanes, slot = chip.mac_array.lanes, chip.wbuf.slot_weights
-    rows, columns = node.weights.shape
-    window = product_window(graph, node)
+    rows, columns = shape
     segments = len(window.segments)
     tile_columns = _tile_columns(columns, segments, slot // lanes, chip.mac_array.item_columns)
     half = chip.mac_array.accumulators_per_lane // 2
@@ -180,7 +184,7 @@ def verify_tiling(
     """
     half = chip.mac_array.accumulators_per_lane // 2
     for node in graph.nodes:
-        if not isinstance(node, Linear):
+        if not isinstance(node, (Linear, MatmulRows)):
             continue
         tiling = tilings[node.name]
         need = padded_weights(min(tiling.tile_rows, tiling.rows), tiling.tile_columns)

@@ -25,6 +25,9 @@ Ints = npt.NDArray[np.int64]
 CHUNK_CYCLES = WINDOW // 4
 
 
+PACKED_TILE = -1  # in place of a row of the tile table: PACK filled the slot
+
+
 @dataclass(frozen=True)
 class UnitWords:
     """The port words of one decoder unit in their order: int64 arrays (words,).
@@ -190,6 +193,8 @@ class ObservedMachine(FastMachine):
     def weights_of(self, product: int, place: dict[int, int]) -> npt.NDArray[Any]:
         """Return the weights (rows, columns) of a PRODUCT; `place` names the tile of each."""
         arg = self._plan.args[product]
+        if place[product] == PACKED_TILE:  # all of them count as not zero
+            return np.ones((int(arg[1]), int(arg[2])), np.int8)
         tile = self._tables.tiles[place[product]]
         at = int(tile["pool"])
         if at < 0:  # not kept: decode it once more, to where unit 0 decodes such tiles
@@ -201,14 +206,16 @@ class ObservedMachine(FastMachine):
 
     def product_tiles(self) -> dict[int, int]:
         """Return by PRODUCT command the row of the tile that it multiplies: the one that was put
-        into its slot last, in program order."""
+        into its slot last, in program order; `PACKED_TILE` for activations."""
         opcode, slot = self._plan.commands["opcode"], self._plan.args[:, 0]
-        chosen = np.isin(opcode, (isa.TILE, isa.RAW, isa.PRODUCT))
+        chosen = np.isin(opcode, (isa.TILE, isa.RAW, isa.PACK, isa.PRODUCT))
         holds: dict[int, int] = {}
         tiles: dict[int, int] = {}
         for command in np.flatnonzero(chosen).tolist():
             if opcode[command] == isa.PRODUCT:
                 tiles[command] = holds[int(slot[command])]
+            elif opcode[command] == isa.PACK:
+                holds[int(slot[command])] = PACKED_TILE
             else:
                 holds[int(slot[command])] = int(self._plan.commands["tile"][command])
         return tiles

@@ -101,7 +101,7 @@ class _Path:
         """Classes of all tile slots, from the commands that write and read them."""
         plan, result = self._machine.program_plan, self._seen.result
         opcode, slot = plan.commands["opcode"], plan.args[:, 0]
-        uses = np.isin(opcode, (isa.TILE, isa.RAW, isa.PRODUCT))
+        uses = np.isin(opcode, (isa.TILE, isa.RAW, isa.PACK, isa.PRODUCT))
         counted = self._nothing()
         for number in range(self._params.tile_slots):
             mine = np.flatnonzero(uses & (slot == number))

@@ -16,6 +16,7 @@ from azsim_kernels.machine_types import MAX_IN_FLIGHT, NEEDS, SETS, SLOT, pack_p
 Ints = npt.NDArray[np.int64]
 
 UNLIMITED_BYTES = 1 << 20  # per cycle: more than any burst
+FILLING = (isa.TILE, isa.RAW, isa.PACK)  # commands that fill a slot
 UNLIMITED_PRODUCTS = 1 << 40  # per multiplier and cycle: more than any item
 UNLIMITED_COUNT = 1 << 40  # of a semaphore
 
@@ -76,10 +77,10 @@ class WhatIfMachine(ObservedMachine):
         )  # fmt: skip
 
     def unlimited_slots(self) -> None:
-        """Each tile of the step has a slot of its own, and no TILE waits for one."""
+        """Each tile of the step has a slot of its own, and neither TILE nor PACK waits for one."""
         commands, args = self._plan.commands, self._plan.args
         self._own_slots()
-        waits = np.isin(commands["opcode"], (isa.TILE, isa.RAW))
+        waits = np.isin(commands["opcode"], FILLING)
         space = self._semaphores[1][commands["wait"]] == isa.SPACE
         commands["wait_count"] = np.where(waits[:, None] & space, 0, commands["wait_count"])
         commands["arg"] = args
@@ -89,7 +90,7 @@ class WhatIfMachine(ObservedMachine):
         opcode, slot = self._plan.commands["opcode"], self._plan.args[:, 0]
         holds: dict[int, int] = {}
         fills = 0
-        for command in np.flatnonzero(np.isin(opcode, (isa.TILE, isa.RAW, isa.PRODUCT))).tolist():
+        for command in np.flatnonzero(np.isin(opcode, (*FILLING, isa.PRODUCT))).tolist():
             if opcode[command] != isa.PRODUCT:
                 holds[int(slot[command])] = fills
                 fills += 1

@@ -13,7 +13,7 @@ from azsim.graph import Node, Quantization, StoredIntegers, Value, ValueKind
 from azsim.graph.shapes import output_shapes
 from azsim.graph.text import quoted
 from azsim.graph.types import MOVING_OPERATORS, Attribute
-from azsim.graph.verify import check_size
+from azsim.graph.verify import INDEX_MOVERS, INDEX_OUTPUTS, check_size
 
 
 class GraphBuilder:
@@ -113,12 +113,15 @@ class GraphBuilder:
         node = Node(name, operator, inputs, outputs, dict(attributes or {}))
         if target is not None:
             self.values[outputs[0]] = Value(outputs[0], target, ValueKind.NODE)
-        for output, shape in zip(outputs, output_shapes(node, self.values), strict=False):
+        moved = operator in INDEX_MOVERS and self.values[inputs[0]].is_index
+        shapes = output_shapes(node, self.values)
+        for position, (output, shape) in enumerate(zip(outputs, shapes, strict=False)):
             if not output:
                 continue
             check_size(f"node {quoted(name)} ({operator}): output {quoted(output)}", shape)
-            self.values[output] = Value(output, shape, ValueKind.NODE)
-            self.operands[output] = Operand(output, shape)
+            is_index = moved or position in INDEX_OUTPUTS.get(operator, ())
+            self.values[output] = Value(output, shape, ValueKind.NODE, is_index=is_index)
+            self.operands[output] = Operand(output, shape, is_index=is_index)
         self.nodes.append(node)
 
     def quantize(self, node: OnnxNode, source: str, grid: Quantization) -> None:

@@ -77,7 +77,8 @@ def _matrix_work(node: OnnxNode, data: Sequence[Array]) -> int:
 
 # fmt: off
 _SAME_SIZE = (
-    "Abs", "Cast", "Ceil", "Erf", "Exp", "Flatten", "Floor", "Identity", "Log", "Neg", "Not",
+    "Abs", "Cast", "CastLike", "Ceil", "Erf", "Exp", "Flatten", "Floor", "Identity", "Log", "Neg",
+    "Not",
     "Reciprocal", "Relu", "Reshape", "Round", "Sigmoid", "Sign", "Slice", "Softmax", "Split",
     "Sqrt", "Squeeze", "Tanh", "Transpose", "Unsqueeze",
 )

@@ -16,6 +16,7 @@ import onnx
 from azsim.errors import ModelError
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.carry import MOVING, carried
+from azsim.frontend.expand import expand_definitions
 from azsim.frontend.fold import FOLDABLE, Folder
 from azsim.frontend.model_file import (
     frame_ms_of,
@@ -26,6 +27,7 @@ from azsim.frontend.model_file import (
 )
 from azsim.frontend.node import Array, OnnxNode, Operand, checked_attributes, node_text, present
 from azsim.frontend.operators.quantized import LIMITS
+from azsim.frontend.patterns import apply_patterns
 from azsim.frontend.rules import check_rules
 from azsim.frontend.support import OPERATORS
 from azsim.frontend.tensors import TensorReader, kind_name
@@ -66,6 +68,7 @@ class _Reader:
     def __init__(self, model: onnx.ModelProto, tensors: TensorReader) -> None:
         self._opset = opset_version(model)
         self._model = model
+        expand_definitions(model, self._opset, _KNOWN)
         self._graph = model.graph
         self._metadata = read_metadata(model)
         self._pairs = read_state_pairs(self._metadata)
@@ -87,7 +90,7 @@ class _Reader:
             if index in live:
                 self._take_node(proto, self._node_names[index])
         self._check_declared()
-        graph = self._finish()
+        graph = apply_patterns(self._finish())
         verify_graph(graph)
         return graph
 
@@ -184,8 +187,7 @@ class _Reader:
         where = node_text(name, proto.op_type)
         if proto.domain not in ("", "ai.onnx"):
             raise ModelError(f"{where}: domain must be ONNX's own, not {quoted(proto.domain)}")
-        known = proto.op_type in OPERATORS or proto.op_type in ("Constant", "Shape", "Size")
-        if not known and proto.op_type not in FOLDABLE:
+        if proto.op_type not in _KNOWN:
             raise ModelError(f"{where}: {_operator_rule()}")
         try:
             attributes = checked_attributes(proto, self._opset)
@@ -267,7 +269,9 @@ class _Reader:
                 continue
             tensor = value.type.tensor_type
             kind = self._builder.operands[value.name].element or "float32"
-            if tensor.elem_type and _type_name(tensor.elem_type) != kind:
+            if found.is_index:  # row numbers, of either width
+                kind = "int64" if tensor.elem_type not in INDEX_KINDS else ""
+            if tensor.elem_type and kind and _type_name(tensor.elem_type) != kind:
                 stated = kind_name(tensor.elem_type)
                 raise ModelError(f"value {quoted(value.name)} must be {kind}, not {stated}")
             if tensor.HasField("shape"):
@@ -298,6 +302,11 @@ class _Reader:
         )
 
 
+# operators that are read, folded or have their results from shapes alone
+_SHAPE_ONLY = ("Constant", "Shape", "Size")
+_KNOWN = frozenset((*OPERATORS, *FOLDABLE, *_SHAPE_ONLY))
+
+
 def _element(tensor: onnx.TensorProto) -> str:
     """Return the name of a stored tensor's type if it is one of integers, else ""."""
     name = kind_name(tensor.data_type)
@@ -309,7 +318,7 @@ def _type_name(kind: int) -> str:
 
 
 def _operator_rule() -> str:
-    return f"operator must be one of {', '.join(sorted(OPERATORS))} (see 'azsim ops')"
+    return "operator must be one that 'azsim ops' lists"
 
 
 def _shape_result(node: OnnxNode) -> Array:

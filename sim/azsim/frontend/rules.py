@@ -75,7 +75,7 @@ def constant_parameters(node: OnnxNode) -> str | None:
 
 def axis_in_range(node: OnnxNode) -> str | None:
     """axis must be one of the first input's dimensions (negative counts from the last)."""
-    default = {"Softmax": -1, "Flatten": 1}.get(node.operator, 0)
+    default = {"Softmax": -1, "LogSoftmax": -1, "Flatten": 1}.get(node.operator, 0)
     rank = len(node.require(0).shape)
     axis = node.whole("axis", default)
     # Flatten may cut behind the last dimension

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from azsim.frontend.fold import FOLDABLE
 from azsim.frontend.operators import (
     elementwise,
+    functions,
     movement,
     products,
     quantized,
     recurrent,
     resizing,
+    rows,
     shaping,
     windows,
 )
@@ -23,6 +25,8 @@ OPERATORS: dict[str, Support] = {
         products,
         recurrent,
         elementwise,
+        functions,
+        rows,
         movement,
         shaping,
         quantized,
@@ -37,6 +41,18 @@ _FOLDED = (
     ("Shape", ()),
     ("Size", ()),
 )
+
+_COMPOSED = """\
+* Operators that are not listed but that ONNX defines by others (Attention,
+  GroupNormalization, ReduceL1, ReduceL2, ReduceSumSquare, ...) are written out in those.
+* What exporters write with several nodes becomes one: layer norm and RMS norm (means,
+  differences, roots), any chain of element-wise operators on one tensor and single numbers
+  (SiLU, GELU with Erf, hard swish, ...), factors and offsets per output behind a product
+  (batch norm). Quantized models keep their nodes apart: a quantizer ends a chain.
+* A quotient of two computed tensors is the product with a table of reciprocals, rounded to
+  8 bits: its relative error is that of the 8 bits of the divisor and of its reciprocal.
+* Entries of -10000 or less in a constant of Add or Where are a mask: in front of a Softmax
+  they leave a share of 0, and do not stretch the calibrated range (12 below the rest)."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +82,12 @@ def operators_markdown() -> str:
         "Made from the support rules in `sim/azsim/frontend`; `azsim ops` prints the same.",
         "A node that breaks a rule is refused with the rule's text and what the node has instead.",
         "",
-        "* Opset 13 or newer, ONNX's own domain; no functions, subgraphs or sparse tensors.",
+        "* Opset 13 or newer, ONNX's own domain; no local functions, subgraphs or sparse tensors.",
+        *_COMPOSED.splitlines(),
         "* All dimensions are numbers. Computed tensors are float32; stored float16 and float64",
         "  tensors become float32; weights must be finite.",
-        "* Integer graph inputs (int32, int64) may only choose rows of a table (Gather).",
+        "* Integer graph inputs (int32, int64) and what ArgMax, ArgMin and TopK find may only",
+        "  choose rows of a table (Gather) or be outputs.",
         "* 8-bit integers (int8, uint8) come from QuantizeLinear or are graph inputs; they may be",
         "  moved (Reshape, Slice, Split, Gather, Transpose, Concat and the like) and must go",
         "  through DequantizeLinear before anything else: see quantized_models.md.",

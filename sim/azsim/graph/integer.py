@@ -27,6 +27,17 @@ from azsim.graph.integer_nodes import (
     View,
     WeightArray,
 )
+from azsim.graph.integer_rows import (
+    ArgReduce,
+    Extreme,
+    GruCell,
+    LogSoftmaxRows,
+    MatmulRows,
+    Norm,
+    Reduce,
+    Select,
+    Table8,
+)
 from azsim.graph.integer_spatial import Depthwise, Pool
 from azsim.graph.integer_transfer import FetchRows, SpillRows
 from azsim.graph.types import StatePair
@@ -45,6 +56,15 @@ IntegerNode = (
     | Pool
     | FetchRows
     | SpillRows
+    | ArgReduce
+    | Extreme
+    | GruCell
+    | LogSoftmaxRows
+    | MatmulRows
+    | Norm
+    | Reduce
+    | Select
+    | Table8
 )
 
 
@@ -108,24 +128,33 @@ def node_outputs(node: IntegerNode) -> tuple[str, ...]:
 
 
 __all__ = [
+    "ArgReduce",
     "Depthwise",
     "Elementwise",
     "EmbedRows",
+    "Extreme",
     "FetchRows",
+    "GruCell",
     "IntArray",
     "IntegerGraph",
     "IntegerKind",
     "IntegerNode",
     "IntegerTensor",
     "Linear",
+    "LogSoftmaxRows",
     "LookUp",
     "LstmCell",
+    "MatmulRows",
     "Move",
+    "Norm",
     "Piece",
     "Pool",
+    "Reduce",
     "Requant",
+    "Select",
     "SoftmaxRows",
     "SpillRows",
+    "Table8",
     "View",
     "WeightArray",
     "node_inputs",

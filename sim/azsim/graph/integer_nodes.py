@@ -58,7 +58,8 @@ class Linear:
 @dataclass(frozen=True)
 class LstmCell:
     """One time step's cell: gates int16 Q3.12 (batch, 4H) in order i, o, f, c; c int16 (batch, H);
-    h int8 (batch, H)."""
+    h int8 (batch, H). `couple` (isa.COUPLE_*): gates (batch, 3H) without f = 1 - i, or without
+    i = 1 - f."""
 
     name: str
     gates: str
@@ -68,6 +69,7 @@ class LstmCell:
     c_fraction_bits: int
     h_multiplier: int
     h_shift: int
+    couple: int = 0
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from azsim.errors import CompileError
 from azsim.graph.integer import (
+    ArgReduce,
     Depthwise,
     Elementwise,
+    Extreme,
+    GruCell,
     IntegerGraph,
     IntegerKind,
     IntegerNode,
     Linear,
     LstmCell,
+    MatmulRows,
     Move,
+    Norm,
     Pool,
+    Reduce,
+    Select,
+    Table8,
     View,
     node_inputs,
     node_outputs,
@@ -76,7 +86,9 @@ def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
             counts = {len(a) for a in (node.multiplier, node.shift, node.bias)}
             _require(node, counts == {rows}, "each row must have multiplier, shift and bias")
         case LstmCell():
-            _require(node, size[node.gates] == 4 * size[node.h_out], "gates must be 4 x hidden")
+            gates = 3 if node.couple else 4
+            whole = size[node.gates] == gates * size[node.h_out]
+            _require(node, whole, f"gates must be {gates} x hidden")
             _require(node, size[node.c_in] == size[node.c_out], "c must keep its size")
         case Elementwise():
             _require(node, size[node.a] == size[node.y], "a must have y's size")
@@ -94,6 +106,44 @@ def _verify_node(graph: IntegerGraph, node: IntegerNode) -> None:
         case View():
             inside = node.offset >= 0 and node.offset + size[node.y] <= size[node.x]
             _require(node, inside, "view must lie inside its input")
+        case _:
+            _verify_rows(graph, node, size)
+
+
+def _verify_rows(graph: IntegerGraph, node: IntegerNode, size: Mapping[str, int]) -> None:
+    """The nodes of `azsim.graph.integer_rows`."""
+    element = {name: graph.tensors[name].element for name in size}
+    match node:
+        case Table8():
+            _require(node, size[node.table] == 256, "table must have 256 entries")
+            _require(node, size[node.x] == size[node.y], "x must have y's size")
+            kinds = {element[name] for name in (node.x, node.y, node.table)}
+            _require(node, kinds == {"int8"}, "x, y and table must be int8")
+        case Extreme():
+            _require(node, size[node.a] == size[node.y], "a must have y's size")
+            _require(node, size[node.y] % size[node.b] == 0, "b must repeat evenly")
+        case Select():
+            parts = (node.condition, node.a, node.b)
+            even = all(size[node.y] % size[part] == 0 for part in parts)
+            _require(node, even, "operands must repeat evenly")
+            kinds = {element[name] for name in (node.a, node.b, node.y)}
+            _require(node, len(kinds) == 1, "a, b and y must have one type")
+        case Reduce(sizes=sizes):
+            kept = sizes[0] * sizes[2] * sizes[4]
+            whole = kept * sizes[1] * sizes[3]
+            _require(node, (size[node.x], size[node.y]) == (whole, kept), "sizes must fit x and y")
+        case ArgReduce():
+            rows = size[node.x] // graph.tensors[node.x].shape[-1]
+            _require(node, size[node.y] == rows * node.k, "y must have k entries per row")
+        case Norm():
+            columns = graph.tensors[node.x].shape[-1]
+            _require(node, size[node.parameters] == 2 * columns, "parameters must fit the rows")
+        case MatmulRows():
+            made = len(node.batches) * node.rows * node.outputs
+            _require(node, size[node.y] == made, f"y must have {made} elements")
+        case GruCell():
+            sizes_ = {size[name] for name in (*node.reads, *node.writes)}
+            _require(node, len(sizes_) == 1, "gates, h and y must have one size")
         case _:
             pass
 

@@ -6,64 +6,30 @@ lacks the node; `output_shapes` puts it in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from azsim.errors import ModelError
+from azsim.graph import row_shapes
+from azsim.graph.attributes import (
+    Attributes,
+    Shape,
+    Shapes,
+    axis_of,
+    broadcast,
+    expect,
+    integer,
+    integers,
+    present,
+)
 from azsim.graph.text import quoted, shape_text
-from azsim.graph.types import Attribute, Node, Value
+from azsim.graph.types import Node, Value
 from azsim.graph.window_shapes import blend_shape, conv_shape, pool_shape
 
-Shape = tuple[int, ...]
-Shapes = Sequence[Shape | None]  # None: an absent optional input
-Attributes = Mapping[str, Attribute]
 Rule = Callable[[Shapes, Attributes], tuple[Shape, ...]]
 
 
-def integer(attributes: Attributes, name: str) -> int:
-    """Return integer attribute `name`, or raise ModelError."""
-    value = attributes.get(name)
-    if not isinstance(value, int):
-        raise ModelError(f"attribute {quoted(name)} must be an integer")
-    return value
-
-
-def integers(attributes: Attributes, name: str) -> tuple[int, ...]:
-    """Return integer list attribute `name`, or raise ModelError."""
-    value = attributes.get(name)
-    if not isinstance(value, tuple):
-        raise ModelError(f"attribute {quoted(name)} must be a list of integers")
-    whole = tuple(entry for entry in value if isinstance(entry, int))
-    if len(whole) != len(value):
-        raise ModelError(f"attribute {quoted(name)} must be a list of integers")
-    return whole
-
-
-def _present(shapes: Shapes, count: int) -> list[Shape]:
-    found = [shape for shape in shapes if shape is not None]
-    if len(shapes) != count or len(found) != count:
-        raise ModelError(f"must have {count} inputs, not {len(found)}")
-    return found
-
-
-def _axis(attributes: Attributes, rank: int) -> int:
-    axis = integer(attributes, "axis")
-    if not 0 <= axis < rank:
-        raise ModelError(f"axis must be from 0 to {rank - 1}, not {axis}")
-    return axis
-
-
-def broadcast(a: Shape, b: Shape) -> Shape:
-    """Return the numpy broadcast of two shapes, or raise ModelError naming both."""
-    rank = max(len(a), len(b))
-    left = (1,) * (rank - len(a)) + a
-    right = (1,) * (rank - len(b)) + b
-    if any(m != n and 1 not in (m, n) for m, n in zip(left, right, strict=True)):
-        raise ModelError(f"shapes {shape_text(a)} and {shape_text(b)} must broadcast")
-    return tuple(n if m == 1 else m for m, n in zip(left, right, strict=True))
-
-
 def _matmul(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    x, weight = _present(shapes, 2)
+    x, weight = present(shapes, 2)
     if len(weight) != 2:
         raise ModelError(f"weights must have 2 dimensions, not {len(weight)}")
     if not x or x[-1] != weight[0]:
@@ -74,47 +40,42 @@ def _matmul(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     return ((*x[:-1], weight[1]),)
 
 
-def _expect(what: str, shape: Shape | None, want: Shape) -> None:
-    if shape is not None and shape != want:
-        raise ModelError(f"{what} must have shape {shape_text(want)}, not {shape_text(shape)}")
-
-
 def _lstm(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     if len(shapes) != 6:
         raise ModelError(f"must have 6 inputs ('' where absent), not {len(shapes)}")
-    x, weight, recurrent = _present(shapes[:3], 3)
+    x, weight, recurrent = present(shapes[:3], 3)
     hidden = integer(attributes, "hidden_size")
     if hidden < 1:
         raise ModelError(f"hidden_size must be 1 or more, not {hidden}")
     if len(x) != 3:
         raise ModelError(f"X must have 3 dimensions (steps, batch, features), not {len(x)}")
     steps, batch, features = x
-    _expect("W", weight, (1, 4 * hidden, features))
-    _expect("R", recurrent, (1, 4 * hidden, hidden))
-    _expect("B", shapes[3], (1, 8 * hidden))
-    _expect("initial_h", shapes[4], (1, batch, hidden))
-    _expect("initial_c", shapes[5], (1, batch, hidden))
+    expect("W", weight, (1, 4 * hidden, features))
+    expect("R", recurrent, (1, 4 * hidden, hidden))
+    expect("B", shapes[3], (1, 8 * hidden))
+    expect("initial_h", shapes[4], (1, batch, hidden))
+    expect("initial_c", shapes[5], (1, batch, hidden))
     return (steps, 1, batch, hidden), (1, batch, hidden), (1, batch, hidden)
 
 
 def _elementwise(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    a, b = _present(shapes, 2)
+    a, b = present(shapes, 2)
     return (broadcast(a, b),)
 
 
 def _same(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    return (_present(shapes, 1)[0],)
+    return (present(shapes, 1)[0],)
 
 
 def _softmax(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    (x,) = _present(shapes, 1)
-    _axis(attributes, len(x))
+    (x,) = present(shapes, 1)
+    axis_of(attributes, len(x))
     return (x,)
 
 
 def _concat(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    parts = _present(shapes, max(1, len(shapes)))
-    axis = _axis(attributes, len(parts[0]))
+    parts = present(shapes, max(1, len(shapes)))
+    axis = axis_of(attributes, len(parts[0]))
     for part in parts[1:]:
         same_rank = len(part) == len(parts[0])
         if not same_rank or part[:axis] + part[axis + 1 :] != (
@@ -129,7 +90,7 @@ def _concat(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 
 
 def _slice(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    (x,) = _present(shapes, 1)
+    (x,) = present(shapes, 1)
     bounds = [integers(attributes, name) for name in ("starts", "ends", "steps")]
     if any(len(bound) != len(x) for bound in bounds):
         raise ModelError(f"starts, ends and steps must each have {len(x)} entries")
@@ -142,8 +103,8 @@ def _slice(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 
 
 def _take(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    (x,) = _present(shapes, 1)
-    axis = _axis(attributes, len(x))
+    (x,) = present(shapes, 1)
+    axis = axis_of(attributes, len(x))
     indices = integers(attributes, "indices")
     if not indices:
         raise ModelError("indices must not be empty")
@@ -154,14 +115,14 @@ def _take(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 
 
 def _embed(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    table, index = _present(shapes, 2)
+    table, index = present(shapes, 2)
     if len(table) != 2:
         raise ModelError(f"the table must have 2 dimensions, not {len(table)}")
     return ((*index, table[1]),)
 
 
 def _transpose(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
-    (x,) = _present(shapes, 1)
+    (x,) = present(shapes, 1)
     perm = integers(attributes, "perm")
     if sorted(perm) != list(range(len(x))):
         raise ModelError(f"perm must hold each of {len(x)} dimensions once, not {shape_text(perm)}")
@@ -175,7 +136,11 @@ _RULES: dict[str, Rule] = {
     "Blend": blend_shape,
     "LSTM": _lstm,
     "Add": _elementwise,
+    "Sub": _elementwise,
     "Mul": _elementwise,
+    "Div": _elementwise,
+    "Min": _elementwise,
+    "Max": _elementwise,
     "Relu": _same,
     "Sigmoid": _same,
     "Tanh": _same,
@@ -186,6 +151,7 @@ _RULES: dict[str, Rule] = {
     "Embed": _embed,
     "Transpose": _transpose,
     "Quantize": _same,
+    **row_shapes.RULES,
 }
 
 
@@ -198,7 +164,7 @@ def element_count(shape: Shape) -> int:
 
 
 def _reshape(node: Node, values: Mapping[str, Value]) -> tuple[Shape, ...]:
-    (x,) = _present([values[name].shape for name in node.inputs], 1)
+    (x,) = present([values[name].shape for name in node.inputs], 1)
     target = values[node.outputs[0]].shape
     if element_count(x) != element_count(target):
         raise ModelError(
@@ -208,17 +174,30 @@ def _reshape(node: Node, values: Mapping[str, Value]) -> tuple[Shape, ...]:
     return (target,)
 
 
+def _expand(node: Node, values: Mapping[str, Value]) -> tuple[Shape, ...]:
+    (x,) = present([values[name].shape for name in node.inputs], 1)
+    target = values[node.outputs[0]].shape
+    if broadcast(x, target) != target:
+        raise ModelError(f"shape {shape_text(x)} must broadcast to {shape_text(target)}")
+    return (target,)
+
+
+_SHAPED = ("Reshape", "Expand")  # operators whose result's shape is their only attribute
+
+
 def output_shapes(node: Node, values: Mapping[str, Value]) -> tuple[Shape, ...]:
     """Return the shape of each output of `node` from the shapes of its inputs in `values`.
 
-    For Reshape the target is the output's own entry in `values`. Raises ModelError naming the node
-    and what must hold.
+    For Reshape and Expand the target is the output's own entry in `values`. Raises ModelError
+    naming the node and what must hold.
     """
     try:
         if node.operator == "Reshape":
             return _reshape(node, values)
+        if node.operator == "Expand":
+            return _expand(node, values)
         if node.operator not in _RULES:
-            raise ModelError(f"operator must be one of {', '.join(sorted([*_RULES, 'Reshape']))}")
+            raise ModelError(f"operator must be one of {', '.join(sorted([*_RULES, *_SHAPED]))}")
         shapes = [values[name].shape if name else None for name in node.inputs]
         return _RULES[node.operator](shapes, node.attributes)
     except ModelError as error:

@@ -83,10 +83,10 @@ class Value:
     """One tensor of the graph.
 
     `data` is present exactly for constants: float32, or int64 where a node takes indices; `stored`
-    if the model holds such a constant as integers with a scale. `is_index` marks an int32/int64
-    graph input that a Gather uses as row numbers. `quantization` says that the model holds the
-    value as 8-bit integers: a graph input, a state, the output of Quantize, or what a moving
-    operator made of these.
+    if the model holds such a constant as integers with a scale. `is_index` marks row numbers: an
+    int32/int64 graph input that a Gather uses, or what ArgReduce and TopK find. `quantization` says
+    that the model holds the value as 8-bit integers: a graph input, a state, the output of
+    Quantize, or what a moving operator made of these.
     """
 
     name: str
@@ -159,10 +159,30 @@ DEFAULT_OPERATORS: dict[str, str] = {
     "Blend": "input x; attributes axis, low, high, weights, one entry per output: output o is"
     " (1 - weights[o]) times entry low[o] plus weights[o] times entry high[o] of the axis",
     "LSTM": "inputs (X, W, R, B, initial_h, initial_c), '' where absent; outputs (Y, Y_h, Y_c), ''"
-    " where unused; ONNX shapes and gate order iofc; attribute hidden_size; direction forward,"
-    " default activations",
+    " where unused; ONNX shapes and gate order iofc; attributes hidden_size, and input_forget 1 if"
+    " the input gate is one less the forget gate; direction forward, default activations",
     "Add": "inputs (a, b), numpy broadcasting; at most one constant",
+    "Sub": "inputs (a, b): a - b, numpy broadcasting; at most one constant",
     "Mul": "inputs (a, b), numpy broadcasting; at most one constant",
+    "Min": "inputs (a, b), numpy broadcasting; at most one constant",
+    "Max": "inputs (a, b), numpy broadcasting; at most one constant",
+    "Function": "input x; attribute formula: words in postfix order (azsim.graph.formulas)",
+    "Where": "inputs (condition, a, b), numpy broadcasting: a where the condition, a constant of 0"
+    " and 1, is 1; one or two more may be constants",
+    "Reduce": "input x; attributes kind (mean, sum, max, min), axes (>= 0); the axes stay, of size"
+    " 1",
+    "ArgReduce": "input x; attributes kind (max, min), axis (>= 0), which stays, of size 1; output"
+    " is an index (the first of equals)",
+    "TopK": "input x; attribute k; outputs (values, indices, an index) along the last axis, largest"
+    " first, of equals the first first",
+    "Norm": "inputs (x, gamma, beta), constants (columns,) or ''; attributes kind (layer, rms),"
+    " epsilon; over the last axis",
+    "MatMulRows": "inputs (a, b), one or both computed: matrix product with broadcasting over the"
+    " leading axes, times attribute scale (1 if absent)",
+    "GRU": "inputs (X, W, R, B, initial_h), '' where absent; outputs (Y, Y_h), '' where unused;"
+    " ONNX shapes and gate order zrh; attributes hidden_size, linear_before_reset",
+    "LogSoftmax": "input x; attribute axis (>= 0)",
+    "Expand": "input x; the output's shape says the rest (numpy broadcasting)",
     "Relu": "input x",
     "Sigmoid": "input x",
     "Tanh": "input x",
@@ -181,4 +201,4 @@ DEFAULT_OPERATORS: dict[str, str] = {
 }
 
 # Operators that change no number: what they make of a quantized value lies on the same grid.
-MOVING_OPERATORS = ("Reshape", "Slice", "Take", "Transpose", "Concat")
+MOVING_OPERATORS = ("Reshape", "Slice", "Take", "Transpose", "Concat", "Expand")

@@ -26,7 +26,13 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Conv": (1, 2),
     "LSTM": (1, 2, 3),
     "Embed": (0,),
+    "GRU": (1, 2, 3),
+    "Norm": (1, 2),
+    "Where": (0,),
 }
+INDEX_MOVERS = ("Reshape", "Slice", "Take", "Transpose", "Expand")
+# operator -> outputs that are row numbers
+INDEX_OUTPUTS: dict[str, tuple[int, ...]] = {"ArgReduce": (0,), "TopK": (1,)}
 
 
 def check_size(what: str, shape: tuple[int, ...]) -> None:
@@ -67,8 +73,8 @@ def _check_values(graph: Graph) -> None:
             _check_constant(value)
         elif value.data is not None:
             raise ModelError(f"value {quoted(name)} must have no data, it is no constant")
-        if value.is_index and value.kind is not ValueKind.INPUT:
-            raise ModelError(f"value {quoted(name)} must be a graph input to be an index")
+        if value.is_index and value.kind not in (ValueKind.INPUT, ValueKind.NODE):
+            raise ModelError(f"value {quoted(name)} must be given or computed to be an index")
         _check_quantization(value)
 
 
@@ -138,7 +144,8 @@ def _check_inputs(graph: Graph, node: Node, known: set[str]) -> None:
         if name and name not in known:
             raise ModelError(f"{where}: input {quoted(name)} must be known before the node")
         is_index = name in known and graph.values[name].is_index
-        if is_index and not (node.operator == "Embed" and node.inputs[1:] == (name,)):
+        chosen = node.operator == "Embed" and node.inputs[1:] == (name,)
+        if is_index and not (chosen or node.operator in INDEX_MOVERS):
             raise ModelError(f"{where}: index {quoted(name)} may only choose rows of an Embed")
     for position in CONSTANT_INPUTS.get(node.operator, ()):
         name = node.inputs[position] if position < len(node.inputs) else ""
@@ -161,6 +168,7 @@ def _check_outputs(graph: Graph, node: Node, known: set[str]) -> None:
             raise ModelError(f"{where}: output {quoted(name)} must be given by one node only")
         if name and (name not in graph.values or graph.values[name].kind is not ValueKind.NODE):
             raise ModelError(f"{where}: output {quoted(name)} must be a value of kind 'node'")
+    _check_indices(graph, node, where)
     shapes = output_shapes(node, graph.values)
     if len(node.outputs) > len(shapes):
         raise ModelError(f"{where}: must have at most {len(shapes)} outputs")
@@ -170,6 +178,16 @@ def _check_outputs(graph: Graph, node: Node, known: set[str]) -> None:
                 f"{where}: output {quoted(name)} must have shape {shape_text(shape)},"
                 f" not {shape_text(graph.values[name].shape)}"
             )
+
+
+def _check_indices(graph: Graph, node: Node, where: str) -> None:
+    """Outputs are row numbers exactly if the node finds or moves them."""
+    moved = node.operator in INDEX_MOVERS and graph.values[node.inputs[0]].is_index
+    for position, name in enumerate(node.outputs):
+        found = position in INDEX_OUTPUTS.get(node.operator, ())
+        if name and graph.values[name].is_index != (found or moved):
+            kind = "row numbers" if found or moved else "numbers"
+            raise ModelError(f"{where}: output {quoted(name)} must be {kind}")
 
 
 def _check_nodes(graph: Graph) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.graph import Node
-from azsim.graph.shapes import integer, integers
+from azsim.graph.attributes import integer, integers
 from azsim.graph.window_shapes import WindowForm, pool_form, window_counts, window_form
 
 Array = npt.NDArray[np.generic]

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from azsim.errors import ModelError
 from azsim.graph import Graph, Node, Quantization
-from azsim.graph.shapes import integer, integers
+from azsim.graph.attributes import integer, integers
 from azsim.graph.text import quoted, shape_text
-from azsim.reference import float_windows
+from azsim.reference import float_rows, float_windows
+from azsim.reference.float_rows import sigmoid
 
 Array = npt.NDArray[np.generic]
 Float32Array = npt.NDArray[np.float32]
@@ -24,17 +25,16 @@ Evaluator = Callable[[Node, list[Array | None]], tuple[Array, ...]]
 C_MAX_SUFFIX = ":c_max"
 
 
-def _sigmoid(x: Float32Array) -> Float32Array:
-    # 1 / (1 + exp(-x)) by tanh: exact in the same places and cannot overflow
-    half = np.float32(0.5)
-    return np.asarray(half * np.tanh(half * x) + half, dtype=np.float32)
-
-
 def _lstm_cell(
-    gates: Float32Array, c: Float32Array, hidden: int
+    gates: Float32Array, c: Float32Array, hidden: int, coupled: bool
 ) -> tuple[Float32Array, Float32Array]:
-    """Return (h, c) from the gate sums (batch, 4H) in ONNX order i, o, f, c and the old c."""
-    i, o, f = (_sigmoid(gates[:, k * hidden : (k + 1) * hidden]) for k in range(3))
+    """Return (h, c) from the gate sums (batch, 4H) in ONNX order i, o, f, c and the old c.
+
+    `coupled`: the forget gate is 1 - i, its own sum is not looked at (as ONNX Runtime does).
+    """
+    i, o, f = (sigmoid(gates[:, k * hidden : (k + 1) * hidden]) for k in range(3))
+    if coupled:
+        f = np.float32(1) - i
     candidate = np.tanh(gates[:, 3 * hidden :])
     new_c = f * c + i * candidate
     return o * np.tanh(new_c), new_c
@@ -45,6 +45,7 @@ def _lstm(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     x, weight, recurrent = (np.asarray(a, dtype=np.float32) for a in operands[:3])
     bias, first_h, first_c = operands[3:]
     hidden = integer(node.attributes, "hidden_size")
+    coupled = bool(node.attributes.get("input_forget", 0))
     steps, batch, _ = x.shape
     zeros = np.zeros((1, batch, hidden), dtype=np.float32)
     h = np.asarray(zeros if first_h is None else first_h, dtype=np.float32)[0]
@@ -57,7 +58,7 @@ def _lstm(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     largest = np.float32(0)
     for step in range(steps):
         gates = x[step] @ weight[0].T + h @ recurrent[0].T + both
-        h, c = _lstm_cell(gates, c, hidden)
+        h, c = _lstm_cell(gates, c, hidden, coupled)
         y[step, 0] = h
         largest = np.maximum(largest, np.abs(c).max())
     return y, h[np.newaxis], c[np.newaxis], np.asarray(largest, dtype=np.float32)
@@ -118,6 +119,10 @@ def _binary(function: Callable[[Float32Array, Float32Array], Float32Array]) -> E
     return evaluate
 
 
+def _moved(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
+    return (_operands(operands, 1)[0],)  # the caller knows the shape
+
+
 def _transpose(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     return (np.transpose(_operands(operands, 1)[0], integers(node.attributes, "perm")),)
 
@@ -129,17 +134,22 @@ _EVALUATORS: dict[str, Evaluator] = {
     "Blend": float_windows.blend,
     "LSTM": _lstm,
     "Add": _binary(lambda a, b: a + b),
+    "Sub": _binary(lambda a, b: a - b),
     "Mul": _binary(lambda a, b: a * b),
+    "Min": _binary(lambda a, b: np.minimum(a, b)),
+    "Max": _binary(lambda a, b: np.maximum(a, b)),
     "Relu": _unary(lambda x: np.maximum(x, np.float32(0))),
-    "Sigmoid": _unary(_sigmoid),
+    "Sigmoid": _unary(sigmoid),
     "Tanh": _unary(lambda x: np.tanh(x)),
     "Softmax": _softmax,
     "Concat": _concat,
     "Slice": _slice,
     "Take": _take,
     "Embed": _embed,
-    "Reshape": _unary(lambda x: x),
+    "Reshape": _moved,
+    "Expand": _moved,
     "Transpose": _transpose,
+    **float_rows.EVALUATORS,
 }
 
 
@@ -167,6 +177,12 @@ def _finite(array: Array) -> bool:
     return bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
+def _shaped(node: Node, result: Array, shape: tuple[int, ...]) -> Array:
+    if node.operator == "Expand":
+        return np.broadcast_to(result, shape).copy()
+    return result.reshape(shape)
+
+
 def _evaluate_node(graph: Graph, node: Node, values: dict[str, Array]) -> None:
     operands = [values[name] if name else None for name in node.inputs]
     try:
@@ -177,7 +193,8 @@ def _evaluate_node(graph: Graph, node: Node, values: dict[str, Array]) -> None:
         for name, result in zip(node.outputs, results, strict=False):
             if not name:
                 continue
-            values[name] = np.asarray(result, dtype=np.float32).reshape(graph.values[name].shape)
+            kind = np.int64 if graph.values[name].is_index else np.float32
+            values[name] = _shaped(node, np.asarray(result, dtype=kind), graph.values[name].shape)
             if not _finite(values[name]):
                 raise ModelError(f"output {quoted(name)} must be finite, not NaN or infinite")
     except ModelError as error:

@@ -60,7 +60,7 @@ def _lstm_cell(node: LstmCell, values: Values) -> None:
     """One time step's cell of every batch row."""
     scale = (node.h_multiplier, node.h_shift)
     gates, c = values.raw(node.gates), values.raw(node.c_in)
-    c_next, h = arith.lstm_cell(gates, c, node.c_fraction_bits, scale)
+    c_next, h = arith.lstm_cell(gates, c, node.c_fraction_bits, scale, node.couple)
     values.put_raw(node.c_out, c_next)
     values.put(node.h_out, h)
 

@@ -17,6 +17,7 @@ from azsim.reference import (
     integer_elementwise,
     integer_moves,
     integer_products,
+    integer_rows,
     integer_spatial,
 )
 from azsim.reference.integer_values import Array, Evaluators, Values
@@ -26,6 +27,7 @@ EVALUATORS: Evaluators = {
     **integer_elementwise.EVALUATORS,
     **integer_moves.EVALUATORS,
     **integer_spatial.EVALUATORS,
+    **integer_rows.EVALUATORS,
 }
 
 

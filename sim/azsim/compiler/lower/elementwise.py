@@ -1,4 +1,4 @@
-"""Add, Mul, Relu, Sigmoid, Tanh and Quantize on whole tensors."""
+"""Add, Sub, Mul, Min, Max, Relu and Quantize on whole tensors."""
 
 from __future__ import annotations
 
@@ -6,47 +6,67 @@ import math
 
 import numpy as np
 
-from azsim.compiler.context import LoweringContext, node_where
+from azsim.compiler.context import LoweringContext, constant_in, node_where
 from azsim.compiler.formats import Format
-from azsim.compiler.lower.moves import broadcast_to
+from azsim.compiler.lower.moves import broadcast_to, is_suffix
+from azsim.compiler.ranges import MASKED
 from azsim.errors import CompileError
-from azsim.graph import Node
+from azsim.graph import Node, Value
 from azsim.graph.integer import (
     Elementwise,
-    EmbedRows,
+    Extreme,
     IntegerKind,
     IntegerTensor,
-    LookUp,
     View,
 )
 
-GATE_STEPS = 4096.0  # table input: Q3.12
-UNIT_STEPS = 2.0**-15  # table output: Q0.15
+SATURATING_STEPS = 256.0  # any int8 result plus as many lies beyond the other end
 ADDEND_BITS = 16  # fraction bits of a step that a constant addend keeps
 MULTIPLIER_BITS = 30  # of the larger operand of Add, so that the sum of both stays in int64
 
 
 def lower_elementwise(node: Node, context: LoweringContext) -> None:
-    """Add or Mul, numpy broadcasting; a constant operand becomes int16, or int32 to be exact."""
+    """Add, Sub or Mul, numpy broadcasting; a constant operand becomes int16, or int32 to be
+    exact."""
     result = context.fusion.limited.get(node.name, node.outputs[0])
+    a, b, swapped = _operands(node, context, result)
+    y = context.declare(result)
+    if node.operator == "Mul":
+        m_a, shift = context.multiplier(node.name, a.scale * b.scale / y.scale)
+        m_b = 0
+    else:
+        m_a, m_b, shift = add_multipliers(node_where(node), a.scale / y.scale, b.scale / y.scale)
+    if node.operator == "Sub":
+        m_a, m_b = (-m_a, m_b) if swapped else (m_a, -m_b)
+    operator = "Mul" if node.operator == "Mul" else "Add"
+    relu = result != node.outputs[0]
+    context.add(Elementwise(node.name, operator, a.name, b.name, y.name, m_a, m_b, shift, relu))
+
+
+def lower_extreme(node: Node, context: LoweringContext) -> None:
+    """Min or Max, numpy broadcasting; both operands are rounded to the result's steps."""
+    a, b, _ = _operands(node, context, node.outputs[0])
+    y = context.declare(node.outputs[0])
+    m_a, m_b, shift = add_multipliers(node_where(node), a.scale / y.scale, b.scale / y.scale)
+    kind = node.operator.lower()
+    context.add(Extreme(node.name, kind, a.name, b.name, y.name, m_a, m_b, shift))
+
+
+def _operands(
+    node: Node, context: LoweringContext, result: str
+) -> tuple[IntegerTensor, IntegerTensor, bool]:
+    """The operands in the order in which the second repeats, and whether that is the other way
+    round."""
     y_shape = context.graph.values[result].shape
-    take = _addend if node.operator == "Add" else _factor
+    take = _factor if node.operator == "Mul" else _addend
     a, b = (take(context, name, context.formats[result]) for name in node.inputs)
-    if _needs_swap(a, b, y_shape):
+    swapped = _needs_swap(a, b, y_shape)
+    if swapped:
         a, b = b, a
     a = broadcast_to(context, a, y_shape, f"{node.name}/a")
     if not is_suffix(b.shape, y_shape):
         b = broadcast_to(context, b, y_shape, f"{node.name}/b")
-    y = context.declare(result)
-    if node.operator == "Add":
-        m_a, m_b, shift = add_multipliers(node_where(node), a.scale / y.scale, b.scale / y.scale)
-    else:
-        m_a, shift = context.multiplier(node.name, a.scale * b.scale / y.scale)
-        m_b = 0
-    relu = result != node.outputs[0]
-    context.add(
-        Elementwise(node.name, node.operator, a.name, b.name, y.name, m_a, m_b, shift, relu)
-    )
+    return a, b, swapped
 
 
 def _factor(context: LoweringContext, name: str, y_format: Format) -> IntegerTensor:
@@ -57,6 +77,8 @@ def _addend(context: LoweringContext, name: str, y_format: Format) -> IntegerTen
     """An operand of Add. A constant without integers of its own that is added into a format stated
     by the model gets a power-of-two part of its step, so that the sum is rounded once."""
     value = context.graph.values[name]
+    if value.data is not None and float(value.data.min()) <= MASKED:
+        return _mask(context, value, y_format)
     if value.data is None or not y_format.stated or y_format.element != "int8":
         return context.tensor(name)
     own = value.stored
@@ -68,19 +90,19 @@ def _addend(context: LoweringContext, name: str, y_format: Format) -> IntegerTen
     return context.tensor(context.convert(name, form))
 
 
+def _mask(context: LoweringContext, value: Value, y_format: Format) -> IntegerTensor:
+    """A constant that rules some entries out: it needs no more range than saturates the result."""
+    name = f"{value.name}@mask.{len(context.tensors)}"
+    form = Format("int16", 2 * SATURATING_STEPS * y_format.scale / 32767)
+    context.tensors[name] = constant_in(name, value, form)
+    return context.tensors[name]
+
+
 def _needs_swap(a: IntegerTensor, b: IntegerTensor, y_shape: tuple[int, ...]) -> bool:
     """The whole-shaped operand comes first; of two whole ones the computed one."""
     if a.size != b.size:
         return a.size < b.size
     return a.kind is IntegerKind.CONSTANT
-
-
-def is_suffix(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    """True if `shape` without its leading ones is the end of `whole`: its data repeats as it is."""
-    short = shape
-    while short and short[0] == 1:
-        short = short[1:]
-    return len(short) <= len(whole) and (not short or whole[-len(short) :] == short)
 
 
 def add_multipliers(where: str, real_a: float, real_b: float) -> tuple[int, int, int]:
@@ -114,45 +136,3 @@ def lower_quantize(node: Node, context: LoweringContext) -> None:
         context.add(View(node.name, x.name, y.name))
     else:
         context.requant(node.name, x.name, y.name)
-
-
-def lower_look_up(node: Node, context: LoweringContext) -> None:
-    """Sigmoid or Tanh: by the machine's table, or between stated int8 formats by one of its own."""
-    x = context.tensor(node.inputs[0])
-    form = context.formats[node.outputs[0]]
-    y = context.declare(node.outputs[0])
-    source = context.formats.get(node.inputs[0])
-    if source is not None and source.stated and form.stated and x.element == y.element == "int8":
-        _add_own_table(node, context, x, y)
-        return
-    in_multiplier, in_shift = context.multiplier(node.name, x.scale * GATE_STEPS)
-    out_multiplier, out_shift = context.multiplier(node.name, UNIT_STEPS / y.scale)
-    context.add(
-        LookUp(
-            node.name,
-            node.operator.lower(),
-            x.name,
-            y.name,
-            in_multiplier,
-            in_shift,
-            out_multiplier,
-            out_shift,
-        )
-    )
-
-
-def _add_own_table(
-    node: Node, context: LoweringContext, x: IntegerTensor, y: IntegerTensor
-) -> None:
-    """All 256 results, each rounded once from the exact function; x chooses the row.
-
-    The machine's tables have Q3.12 at their input, which is too coarse for the model's own steps.
-    """
-    real = (np.arange(-128, 128) - x.zero_point) * x.scale
-    results = np.tanh(real) if node.operator == "Tanh" else 0.5 + 0.5 * np.tanh(0.5 * real)
-    steps = np.clip(np.rint(results / y.scale) + y.zero_point, -128, 127)
-    form = Format("int32", x.scale, x.zero_point + 128)
-    index = context.new_tensor(f"{node.name}/row", x.shape, form)
-    context.requant(f"{node.name}/index", x.name, index.name)
-    table = steps.astype(np.int8).reshape(256, 1)
-    context.add(EmbedRows(node.name, table, index.name, y.name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,27 +25,48 @@ from azsim.compiler.lower.weights import (
 from azsim.errors import CompileError
 from azsim.graph import Node
 from azsim.graph.integer import IntegerKind, IntegerTensor, Linear, LstmCell, View
+from azsim_kernels import isa
 
 GATE_STEPS = 4096.0  # Q3.12
 UNIT_STEPS = 2.0**-30  # o and tanh(c) are Q0.15 each
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
+    """Time steps, batch rows and width of a recurrent layer."""
+
     steps: int
     batch: int
     hidden: int
+
+
+def is_coupled(node: Node) -> bool:
+    """True if the forget gate is 1 - input gate: its rows of weights are not used."""
+    return bool(node.attributes.get("input_forget", 0))
+
+
+def gate_count(node: Node) -> int:
+    """Gates that are computed."""
+    return 3 if is_coupled(node) else 4
+
+
+def _kept_rows(node: Node, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows (axis 0) of the gates that are computed, of i, o, f, c."""
+    if not is_coupled(node):
+        return data
+    hidden = len(data) // 4
+    return np.concatenate([data[: 2 * hidden], data[3 * hidden :]])
 
 
 def lower_lstm(node: Node, context: LoweringContext) -> None:
     """ONNX LSTM, forward, seq_length >= 1: Linear (x), then per step View, Linear (h), LstmCell."""
     steps, batch, _ = context.graph.values[node.inputs[0]].shape
     hidden = context.graph.values[node.inputs[2]].shape[2]
-    sizes = _Sizes(steps, batch, hidden)
+    sizes = Sizes(steps, batch, hidden)
     h_format, c_format = _state_formats(node, context)
     gates = _input_half(node, context, sizes)
-    h = _initial(node, context, 4, sizes, h_format)
-    c = _initial(node, context, 5, sizes, c_format)
+    h = initial_state(node, context, _optional(node, 4), sizes, h_format, "h")
+    c = initial_state(node, context, _optional(node, 5), sizes, c_format, "c")
     hidden_states = []
     for step in range(steps):
         h, c = _step(node, context, sizes, step, gates, h, c)
@@ -75,7 +97,7 @@ def _optional(node: Node, position: int) -> str:
     return node.inputs[position] if position < len(node.inputs) else ""
 
 
-def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerTensor:
+def _input_half(node: Node, context: LoweringContext, sizes: Sizes) -> IntegerTensor:
     """gates = W x + b for all steps: int32 Q3.12 of shape (T, batch, 4H)."""
     where = node_where(node)
     x = context.int8(node.inputs[0])
@@ -83,7 +105,7 @@ def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerT
     bias = _bias(node, context, weights, x)
     multiplier, shift = row_multipliers(where, weights, x.scale * GATE_STEPS)
     check_accumulator(where, weights)
-    shape = (sizes.steps, sizes.batch, 4 * sizes.hidden)
+    shape = (sizes.steps, sizes.batch, gate_count(node) * sizes.hidden)
     gates = context.new_tensor(f"{node.name}/gates_x", shape, Format("int32", 1 / GATE_STEPS))
     context.add(
         Linear(
@@ -102,7 +124,9 @@ def _input_half(node: Node, context: LoweringContext, sizes: _Sizes) -> IntegerT
 
 
 def _weights(node: Node, context: LoweringContext, position: int) -> QuantizedWeights:
-    return own_or_rounded(node, context, node.inputs[position], lambda data: data[0])
+    part = "kept" if is_coupled(node) else ""
+    name = node.inputs[position]
+    return own_or_rounded(node, context, name, lambda data: _kept_rows(node, data[0]), part)
 
 
 def _bias(
@@ -112,35 +136,36 @@ def _bias(
 
     What exceeds int32 cannot matter beside a 16-bit gate.
     """
-    total = _zero_point_part(weights, x)
+    total = zero_point_part(weights, x)
     name = _optional(node, 3)
     if name:
         data = exact_data(context.graph.values[name])
-        total = total + data.reshape(2, len(total)).sum(axis=0)
-    return _gate_steps(total)
+        total = total + _kept_rows(node, data.reshape(2, -1).sum(axis=0))
+    return gate_steps(total)
 
 
-def _zero_point_part(weights: QuantizedWeights, x: IntegerTensor) -> npt.NDArray[np.float64]:
+def zero_point_part(weights: QuantizedWeights, x: IntegerTensor) -> npt.NDArray[np.float64]:
     """What must be added per row since the product is not of x less its zero point."""
     sums = weights.integers.sum(axis=1, dtype=np.int64)
     part: npt.NDArray[np.float64] = -x.zero_point * x.scale * weights.scales * sums
     return part
 
 
-def _gate_steps(real: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+def gate_steps(real: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    """Numbers in Q3.12, limited to what fits beside other terms of an int32."""
     steps: npt.NDArray[np.float64] = np.rint(real * GATE_STEPS)
     return np.clip(steps, -(2**30), 2**30).astype(np.int32)
 
 
-def _initial(
-    node: Node, context: LoweringContext, position: int, sizes: _Sizes, form: Format
+def initial_state(
+    node: Node, context: LoweringContext, name: str, sizes: Sizes, form: Format, role: str
 ) -> IntegerTensor:
-    """Initial h or c in the layer's own format, (1, batch, H); zeros where the model gives none."""
-    name = _optional(node, position)
+    """Initial h or c in the layer's own format, (1, batch, H); zeros where the model gives no
+    `name`."""
     if name:
         return context.tensor(context.convert(name, form))
     shape = (1, sizes.batch, sizes.hidden)
-    label = f"{node.name}/{'h' if position == 4 else 'c'}_zero"
+    label = f"{node.name}/{role}_zero"
     tensor = IntegerTensor(
         label,
         shape,
@@ -157,16 +182,17 @@ def _initial(
 def _step(
     node: Node,
     context: LoweringContext,
-    sizes: _Sizes,
+    sizes: Sizes,
     step: int,
     gates_x: IntegerTensor,
     h: IntegerTensor,
     c: IntegerTensor,
 ) -> tuple[IntegerTensor, IntegerTensor]:
     label = node.name if sizes.steps == 1 else f"{node.name}/t{step}"
-    state_shape, gate_shape = (1, sizes.batch, sizes.hidden), (1, sizes.batch, 4 * sizes.hidden)
+    state_shape = (1, sizes.batch, sizes.hidden)
+    gate_shape = (1, sizes.batch, gate_count(node) * sizes.hidden)
     part = context.new_tensor(f"{label}/gates_t", gate_shape, Format("int32", 1 / GATE_STEPS))
-    offset = step * sizes.batch * 4 * sizes.hidden
+    offset = step * sizes.batch * gate_count(node) * sizes.hidden
     context.add(View(f"{label}/view", gates_x.name, part.name, offset))
     gates = context.new_tensor(f"{label}/gates", gate_shape, Format("int16", 1 / GATE_STEPS))
     context.add(_hidden_half(node, context, f"{label}/h", h, part, gates))
@@ -186,6 +212,7 @@ def _step(
             fraction_bits,
             multiplier,
             shift,
+            isa.COUPLE_FORGET if is_coupled(node) else isa.COUPLE_NONE,
         )
     )
     return new_h, new_c
@@ -203,7 +230,7 @@ def _hidden_half(
     weights = _weights(node, context, 2)
     check_accumulator(where, weights)
     multiplier, shift = row_multipliers(where, weights, h.scale * GATE_STEPS)
-    bias = _gate_steps(_zero_point_part(weights, h))
+    bias = gate_steps(zero_point_part(weights, h))
     return Linear(
         name,
         h.name,
@@ -221,12 +248,12 @@ def _hidden_half(
 def _outputs(
     node: Node,
     context: LoweringContext,
-    sizes: _Sizes,
+    sizes: Sizes,
     hidden_states: list[IntegerTensor],
     c: IntegerTensor,
 ) -> None:
     """Y (T, 1, batch, H), Y_h and Y_c (1, batch, H), in the formats of the float values."""
-    finish = _finisher(node, context)
+    finish = finisher(node, context)
     if node.outputs[0]:
         y = hidden_states[0]
         if sizes.steps > 1:
@@ -241,7 +268,9 @@ def _outputs(
         finish(node.outputs[2], c)
 
 
-def _finisher(node: Node, context: LoweringContext) -> Callable[[str, IntegerTensor], None]:
+def finisher(node: Node, context: LoweringContext) -> Callable[[str, IntegerTensor], None]:
+    """Return what gives a layer's tensor the name and format of one of the node's outputs."""
+
     def finish(name: str, tensor: IntegerTensor) -> None:
         form = context.formats[name]
         source = context.convert(tensor.name, form)

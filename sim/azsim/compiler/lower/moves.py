@@ -28,6 +28,17 @@ def _same_format(node: Node, context: LoweringContext) -> tuple[IntegerTensor, I
     return x, context.declare(name)
 
 
+def lower_expand(node: Node, context: LoweringContext) -> None:
+    """Expand: numpy broadcasting written out."""
+    x, y = _same_format(node, context)
+    aligned = _aligned(x.shape, len(y.shape))
+    strides = [
+        0 if size == 1 else stride
+        for size, stride in zip(aligned, strides_of(aligned), strict=True)
+    ]
+    _add_boxes(context, node.name, x, y, [(y.shape, 0, strides, 0, strides_of(y.shape))])
+
+
 def lower_slice(node: Node, context: LoweringContext) -> None:
     """Slice with step >= 1."""
     x, y = _same_format(node, context)
@@ -76,15 +87,15 @@ def lower_take(node: Node, context: LoweringContext) -> None:
 
 
 def even_runs(indices: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Split indices into runs (place, first, step >= 0, count) of even spacing."""
+    """Split indices into runs (place, first, step, count) of even spacing."""
     runs: list[tuple[int, int, int, int]] = []
     place = 0
     while place < len(indices):
         end = place + 1
         step = indices[end] - indices[place] if end < len(indices) else 1
-        while step >= 0 and end < len(indices) and indices[end] - indices[end - 1] == step:
+        while end < len(indices) and indices[end] - indices[end - 1] == step:
             end += 1
-        runs.append((place, indices[place], max(step, 0), end - place))
+        runs.append((place, indices[place], step, end - place))
         place = end
     return runs
 
@@ -141,6 +152,14 @@ def broadcast_to(
         )
     )
     return y
+
+
+def is_suffix(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """True if `shape` without its leading ones is the end of `whole`: its data repeats as it is."""
+    short = shape
+    while short and short[0] == 1:
+        short = short[1:]
+    return len(short) <= len(whole) and (not short or whole[-len(short) :] == short)
 
 
 def lower_embed(node: Node, context: LoweringContext) -> None:

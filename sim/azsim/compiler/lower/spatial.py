@@ -15,6 +15,7 @@ from azsim.compiler.lower.elementwise import add_multipliers
 from azsim.compiler.lower.images import four_dimensional, image_grid, padded, two_dimensional
 from azsim.compiler.lower.moves import even_runs, pieces_of, strides_of
 from azsim.graph import Node
+from azsim.graph.attributes import integer, integers
 from azsim.graph.integer import (
     Elementwise,
     IntegerTensor,
@@ -23,7 +24,6 @@ from azsim.graph.integer import (
     Pool,
 )
 from azsim.graph.integer_window import Grid
-from azsim.graph.shapes import integer, integers
 from azsim.graph.types import Attribute
 from azsim.graph.window_shapes import pool_form, window_counts
 

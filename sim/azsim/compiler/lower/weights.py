@@ -64,9 +64,14 @@ def stored_rows(
 
 
 def own_or_rounded(
-    node: Node, context: LoweringContext, name: str, rows: Callable[[Matrix], Matrix]
+    node: Node,
+    context: LoweringContext,
+    name: str,
+    rows: Callable[[Matrix], Matrix],
+    part: str = "",
 ) -> QuantizedWeights:
-    """Weights of `node` from constant `name`; `rows` turns its array into (N, K).
+    """Weights of `node` from constant `name`; `rows` turns its array into (N, K), `part` names
+    which rows those are if not all.
 
     A model's own integers are taken as they are unless the plan wants fewer bits than they have.
     """
@@ -85,7 +90,7 @@ def own_or_rounded(
         context.requantized[node.name] = f"{node.name}: {own.bits} to {wanted} bits"
         return quantize_rows(rows(data), wanted)
 
-    made = context.cached_weights(name, node.operator, wanted, make)
+    made = context.cached_weights(name, node.operator + part, wanted, make)
     assert isinstance(made, QuantizedWeights)
     return made
 

@@ -10,6 +10,7 @@ import numpy as np
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import Array, OnnxNode
 from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
+from azsim.graph.shapes import element_count
 from azsim.graph.text import quoted, shape_text
 
 
@@ -17,6 +18,28 @@ def data_is_computed(node: OnnxNode) -> str | None:
     """the first input must be computed (weights come second)."""
     first = node.require(0)
     return f"the constant {quoted(first.name)}" if first.data is not None else None
+
+
+def inputs_are_matrices(node: OnnxNode) -> str | None:
+    """both inputs must have 2 or more dimensions (the first may have 1)."""
+    a, b = node.require(0).shape, node.require(1).shape
+    return None if len(a) >= 1 and len(b) >= 2 else f"{shape_text(a)} and {shape_text(b)}"
+
+
+def product_fits(node: OnnxNode) -> str | None:
+    """the columns of the first input must be the rows of the second, and leading dimensions must
+    broadcast."""
+    a, b = node.require(0).shape, node.require(1).shape
+    leading = zip(a[-3::-1], b[-3::-1], strict=False)
+    if a[-1] == b[-2] and all(m == n or 1 in (m, n) for m, n in leading):
+        return None
+    return f"{shape_text(a)} and {shape_text(b)}"
+
+
+def matrix_weights_scales_are_per_row(node: OnnxNode) -> str | None:
+    """scales of quantized weights must be one, or one per output (the last dimension)."""
+    second = node.require(1)
+    return scales_off_axis(second, len(second.shape) - 1)
 
 
 def weights_are_constant(node: OnnxNode) -> str | None:
@@ -78,8 +101,69 @@ def addend_broadcasts_one_way(node: OnnxNode) -> str | None:
 
 
 def _lower_matmul(node: OnnxNode, builder: GraphBuilder) -> None:
-    inputs = (builder.use(node.require(0)), builder.use(node.require(1)))
-    builder.emit(node.name, "MatMul", inputs, node.outputs)
+    a, b = node.require(0), node.require(1)
+    inputs = (builder.use(a), builder.use(b)) if a.data is None else ("", "")
+    if a.data is not None:
+        _lower_left_constant(node, builder)
+    elif b.data is None:
+        _emit_rows(node, builder, inputs)
+    elif len(b.shape) == 2:
+        builder.emit(node.name, "MatMul", inputs, node.outputs)
+    elif element_count(b.shape[:-2]) == 1 and len(b.shape) <= len(a.shape):
+        _lower_one_matrix(node, builder)
+    else:
+        _emit_rows(node, builder, inputs)
+
+
+def _emit_rows(node: OnnxNode, builder: GraphBuilder, inputs: tuple[str, str]) -> None:
+    """A product of two computed tensors; a single row of the first input becomes a matrix."""
+    shape = builder.values[inputs[0]].shape
+    if len(shape) > 1:
+        builder.emit(node.name, "MatMulRows", inputs, node.outputs)
+        return
+    row, product = builder.fresh_value(f"{node.name}.row"), builder.fresh_value(f"{node.name}.full")
+    name = builder.fresh_node(f"{node.name}.row")
+    builder.emit(name, "Reshape", inputs[:1], (row,), target=(1, *shape))
+    builder.emit(
+        builder.fresh_node(f"{node.name}.full"), "MatMulRows", (row, inputs[1]), (product,)
+    )
+    full = builder.values[product].shape
+    target = (*full[:-2], full[-1])
+    builder.emit(node.name, "Reshape", (product,), node.outputs, target=target)
+
+
+def _lower_one_matrix(node: OnnxNode, builder: GraphBuilder) -> None:
+    """Constant weights (1, .., K, N) are a matrix."""
+    weight = node.require(1)
+    shape = weight.shape[-2:]
+    assert weight.data is not None  # the caller made sure
+    stored = weight.stored
+    if stored is not None:
+        scale = stored.scale.reshape(stored.scale.shape[-2:])
+        stored = replace(stored, integers=stored.integers.reshape(shape), scale=scale)
+    matrix = builder.derived(node, "weight", weight.data.reshape(shape), stored)
+    builder.emit(node.name, "MatMul", (builder.use(node.require(0)), matrix), node.outputs)
+
+
+def _lower_left_constant(node: OnnxNode, builder: GraphBuilder) -> None:
+    """A constant matrix times x is the transpose of x transposed times the matrix transposed."""
+    a, b = node.require(0), node.require(1)
+    if len(a.shape) != 2 or a.data is None:
+        _emit_rows(node, builder, (builder.use(a), builder.use(b)))
+        return
+    rank = len(b.shape)
+    perm = (*range(rank - 2), rank - 1, rank - 2)
+    turned = builder.fresh_value(f"{node.name}.turned")
+    product = builder.fresh_value(f"{node.name}.product")
+    name = builder.fresh_node(f"{node.name}.turn")
+    builder.emit(name, "Transpose", (builder.use(b),), (turned,), {"perm": perm})
+    stored = a.stored
+    if stored is not None:
+        stored = replace(stored, integers=stored.integers.T, scale=stored.scale.T)
+    matrix = builder.derived(node, "weight", a.data.T, stored)
+    builder.emit(node.name, "MatMul", (turned, matrix), (product,))
+    name = builder.fresh_node(f"{node.name}.back")
+    builder.emit(name, "Transpose", (product,), node.outputs, {"perm": perm})
 
 
 def _scaled(data: Array, factor: float) -> Array:
@@ -122,12 +206,12 @@ def _lower_gemm(node: OnnxNode, builder: GraphBuilder) -> None:
 SUPPORT = (
     Support(
         "MatMul",
-        "MatMul",
+        "MatMul; of two computed tensors MatMulRows",
         (
             float_inputs,
-            data_is_computed,
-            weights_are_constant,
-            weight_scales_are_per_row,
+            inputs_are_matrices,
+            product_fits,
+            matrix_weights_scales_are_per_row,
             weight_integers_fit,
         ),
         _lower_matmul,

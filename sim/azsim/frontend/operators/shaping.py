@@ -1,9 +1,11 @@
-"""Reshape, Squeeze, Unsqueeze, Flatten, Identity and Cast: the elements stay where they are."""
+"""Reshape, Squeeze, Unsqueeze, Flatten, Identity and Cast: the elements stay where they are; Expand
+and Tile repeat them."""
 
 from __future__ import annotations
 
 import onnx
 
+from azsim.errors import ModelError
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode
 from azsim.frontend.rules import (
@@ -15,8 +17,9 @@ from azsim.frontend.rules import (
     normal_axis,
 )
 from azsim.frontend.tensors import kind_name
+from azsim.graph.attributes import broadcast
 from azsim.graph.shapes import element_count
-from azsim.graph.text import shape_text
+from azsim.graph.text import quoted, shape_text
 
 Shape = tuple[int, ...]
 
@@ -116,14 +119,73 @@ def _lower_drop(node: OnnxNode, builder: GraphBuilder) -> None:
 
 
 def cast_changes_nothing(node: OnnxNode) -> str | None:
-    """a computed tensor must be cast to float32, an integer graph input to int32 or int64."""
+    """a computed tensor must be cast to float32 or float64, an integer graph input to int32 or
+    int64."""
     kinds = onnx.TensorProto
     first = node.require(0)
     to = node.whole("to", 0)
     if first.root:
         return None if kind_name(to) == first.element else f"{first.element} to {kind_name(to)}"
-    allowed = (kinds.INT32, kinds.INT64) if first.is_index else (kinds.FLOAT,)
+    allowed = (kinds.INT32, kinds.INT64) if first.is_index else (kinds.FLOAT, kinds.DOUBLE)
     return None if to in allowed else kind_name(to)
+
+
+def _expanded(node: OnnxNode) -> Shape | None:
+    x, wish = node.require(0).shape, constant_integers(node, 1) or ()
+    if any(size < 1 for size in wish):
+        return None
+    try:
+        return broadcast(x, tuple(wish))
+    except ModelError:
+        return None
+
+
+def shape_broadcasts(node: OnnxNode) -> str | None:
+    """shape must broadcast with the input's shape."""
+    if _expanded(node) is not None:
+        return None
+    wish = constant_integers(node, 1) or ()
+    return f"{shape_text(wish)} with {shape_text(node.require(0).shape)}"
+
+
+def _lower_expand(node: OnnxNode, builder: GraphBuilder) -> None:
+    target = _expanded(node) or ()
+    if target == node.require(0).shape:
+        builder.drop(node, node.require(0))
+        return
+    source = builder.use(node.require(0))
+    builder.emit(node.name, "Expand", (source,), node.outputs, target=target)
+
+
+def repeats_fit(node: OnnxNode) -> str | None:
+    """repeats must be 1 or more, one for each dimension."""
+    repeats = constant_integers(node, 1) or ()
+    rank = len(node.require(0).shape)
+    fits = len(repeats) == rank and rank <= 4 and all(count >= 1 for count in repeats)
+    return None if fits else f"{shape_text(repeats)} for {rank} dimensions"
+
+
+def _lower_tile(node: OnnxNode, builder: GraphBuilder) -> None:
+    """x (a, b) repeated (r, s) times: (1, a, 1, b) expanded to (r, a, s, b), read as (ra, sb)."""
+    x, repeats = node.require(0).shape, constant_integers(node, 1) or ()
+    split, repeated = (builder.fresh_value(f"{node.name}.{part}") for part in ("split", "repeated"))
+    apart = tuple(size for pair in zip([1] * len(x), x, strict=True) for size in pair)
+    wide = tuple(size for pair in zip(repeats, x, strict=True) for size in pair)
+    target = tuple(count * size for count, size in zip(repeats, x, strict=True))
+    name = builder.fresh_node(f"{node.name}.split")
+    builder.emit(name, "Reshape", (builder.use(node.require(0)),), (split,), target=apart)
+    name = builder.fresh_node(f"{node.name}.repeated")
+    builder.emit(name, "Expand", (split,), (repeated,), target=wide)
+    builder.emit(node.name, "Reshape", (repeated,), node.outputs, target=target)
+
+
+def casts_like_float(node: OnnxNode) -> str | None:
+    """both inputs must be float."""
+    for operand in (node.require(0), node.require(1)):
+        is_float = operand.data is None or operand.data.dtype.kind == "f"
+        if operand.is_index or operand.root or not is_float:
+            return f"the integer {quoted(operand.name)}"
+    return None
 
 
 _PARAMETERS = (float_data, constant_parameters)
@@ -132,7 +194,10 @@ SUPPORT = (
     Support("Reshape", "Reshape", (*_PARAMETERS, reshape_keeps_elements), _lower_reshape),
     Support("Squeeze", "Reshape", (*_PARAMETERS, squeezed_axes_are_one), _lower_squeeze),
     Support("Unsqueeze", "Reshape", (*_PARAMETERS, unsqueezed_axes_are_new), _lower_unsqueeze),
+    Support("Expand", "Expand", (*_PARAMETERS, shape_broadcasts), _lower_expand),
+    Support("Tile", "Reshape, Expand, Reshape", (*_PARAMETERS, repeats_fit), _lower_tile),
     Support("Flatten", "Reshape", (float_data, axis_in_range), _lower_flatten),
     Support("Identity", "nothing (dropped)", (), _lower_drop),
+    Support("CastLike", "nothing (dropped)", (casts_like_float,), _lower_drop),
     Support("Cast", "nothing (dropped)", (cast_changes_nothing,), _lower_drop),
 )

@@ -1,0 +1,90 @@
+"""Operators that ONNX itself defines by others are written out in those.
+
+The definition is the function body of the operator's schema; `onnx.inliner` puts it in place of the
+node. It is given a model without any weights, so that none are copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import onnx
+import onnx.defs
+
+from azsim.errors import ModelError
+
+MAX_ROUNDS = 4  # a definition may use operators that have one themselves
+MAX_NODES = 1 << 16
+SMALL_BYTES = 4096  # of a stored tensor that is left in place
+
+
+def expand_definitions(model: onnx.ModelProto, opset: int, known: Container[str]) -> None:
+    """Replace nodes of operators that are not `known` but have a definition, in place.
+
+    What has none, or cannot be written out, stays and is refused where the node is read.
+    """
+    for _ in range(MAX_ROUNDS):
+        wanted = _defined(model, opset, known)
+        if not wanted:
+            return
+        nodes = _inlined(model, wanted)
+        if nodes is None:
+            return
+        if len(nodes) > MAX_NODES:
+            raise ModelError(f"graph must have at most {MAX_NODES} nodes, not {len(nodes)}")
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+
+
+def _defined(model: onnx.ModelProto, opset: int, known: Container[str]) -> list[str]:
+    found: set[str] = set()
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type in known or node.op_type in found:
+            continue
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            continue
+        try:
+            schema = onnx.defs.get_schema(node.op_type, opset, "")
+        except onnx.defs.SchemaError:
+            continue
+        # the stubs of onnx do not know these two
+        if schema.has_function or schema.has_context_dependent_function:  # type: ignore[attr-defined]
+            found.add(node.op_type)
+    return sorted(found)
+
+
+def _inlined(model: onnx.ModelProto, operators: list[str]) -> list[onnx.NodeProto] | None:
+    from onnx.inliner import inline_selected_functions  # slow to import, rarely needed
+
+    try:
+        made = inline_selected_functions(
+            _without_weights(model),
+            [("", operator) for operator in operators],
+            inline_schema_functions=True,
+        )
+    except Exception:  # the library raises whatever it meets; the node is then refused by name
+        return None
+    return list(made.graph.node)
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its stored tensors as inputs of the same type and shape; small ones stay, as
+    definitions may look at them."""
+    light = onnx.ModelProto(ir_version=model.ir_version)
+    light.opset_import.extend(model.opset_import)
+    graph = light.graph
+    graph.name = model.graph.name
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    graph.value_info.extend(model.graph.value_info)
+    given = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.name not in given:  # the inliner asks for the type of each
+            graph.input.append(
+                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+        is_inside = tensor.data_location != onnx.TensorProto.EXTERNAL
+        if is_inside and tensor.ByteSize() < SMALL_BYTES:
+            graph.initializer.append(tensor)
+    return light
