@@ -44,7 +44,7 @@ class _Watch:
                 self.tiles[command.engine] += [command.number] * words
         self.uses: list[list[Any]] = [[] for _ in range(self.p.tile_slots)]
         for command in commands:
-            if command.opcode in (isa.TILE, isa.RAW, isa.PRODUCT):
+            if command.opcode in (isa.TILE, isa.RAW, isa.PACK, isa.PRODUCT):
                 self.uses[command.arg[0]].append(command)
         self.taken = [0] * self.p.units
         self.lane_work: list[int] = []  # multipliers that each lane uses in this cycle, -1: none

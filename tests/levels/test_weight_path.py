@@ -45,17 +45,20 @@ def fits(case: Case, result: isa.StepResult) -> bool:
         decodes = np.isin(opcode, (isa.TILE, isa.RAW, isa.TABLE))
         if (mine & (opcode == isa.FETCH)).sum() != (mine & decodes).sum():
             return False
-    writes = np.isin(opcode, (isa.LOAD, *range(isa.RESCALE, isa.SOFTMAX + 1)))
+    writes = np.isin(opcode, (isa.LOAD, *range(isa.RESCALE, isa.GRU_CELL + 1)))
     if case.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH) and writes.sum() > 1:
         return False
     held: dict[int, int] = {}
     used_until: dict[int, int] = {}
-    for command in np.flatnonzero(np.isin(opcode, (isa.TILE, isa.RAW, isa.PRODUCT))):
+    fills = (isa.TILE, isa.RAW, isa.PACK)
+    for command in np.flatnonzero(np.isin(opcode, (*fills, isa.PRODUCT))):
         slot = int(arg[command, 0])
         if result.start[command] < used_until.get(slot, 0):
             return False
         used_until[slot] = int(result.free[command])
-        if opcode[command] != isa.PRODUCT:
+        if opcode[command] == isa.PACK:
+            held[slot] = int(arg[command, 2] * arg[command, 3])
+        elif opcode[command] != isa.PRODUCT:
             held[slot] = 256 * int(arg[command, 1])
         elif held.get(slot, 0) < arg[command, 1] * arg[command, 2]:
             return False
