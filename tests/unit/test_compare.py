@@ -97,7 +97,10 @@ def test_layers_are_compared_by_name(write: Write) -> None:
     found = compare_folders(write("a", make_record()), write("b", slower()))
     (layer,) = found.layers
     assert (layer.name, layer.operator) == ("enc/x", "Linear")
-    assert layer.changes == (Change("span_cycles", 4000, 9000, 2.25),)
+    assert layer.changes == (
+        Change("span_cycles", 4000, 9000, 2.25),
+        Change("cycles_over_bound", 1.81818182, 4.09090909, 2.25),  # of 2200 cycles
+    )
 
 
 def test_the_json_form_holds_all_that_differs(write: Write) -> None:
@@ -109,7 +112,10 @@ def test_the_json_form_holds_all_that_differs(write: Write) -> None:
             "name": "enc/x",
             "operator": "Linear",
             "only_in": None,
-            "changes": [{"name": "span_cycles", "a": 4000, "b": 9000, "ratio": 2.25}],
+            "changes": [
+                {"name": "span_cycles", "a": 4000, "b": 9000, "ratio": 2.25},
+                {"name": "cycles_over_bound", "a": 1.81818182, "b": 4.09090909, "ratio": 2.25},
+            ],
         }
     ]
     assert [change["name"] for change in told["counters"]] == names(found.counters)
