@@ -99,7 +99,7 @@ def run(
         frame_ms: audio time of one frame; None takes the model's `azsim.frame_ms`, else 30.
         timing_only: count cycles, compute no outputs.
         verify: evaluate the integer reference beside and compare bit for bit.
-        explain: find where the first pass's time went along the weight path; `out` does too.
+        explain: find where the first pass's time went along the weight path, and the what-ifs.
         out: folder to write the reports to; None writes nothing.
         cache: keep compiled programs in the user's cache folder, and use them.
         host_traffic: names or files of patterns that the rest of the device puts on the memory
@@ -141,7 +141,7 @@ def run(
     del graph  # the float weights are most of what a run holds, and not needed any more
     if not verify:
         prepared = replace(prepared, integers=None)
-    modes = _Modes(timing_only, verify, explain or out is not None, patterns)
+    modes = _Modes(timing_only, verify, explain, patterns)
     outcome = _simulate(prepared, chip_config, frames_per_pass, modes, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(

@@ -122,7 +122,7 @@ def odd() -> None:
 
 @pytest.mark.usefixtures("odd")
 def test_any_file_name_is_taken_and_shown_on_one_line() -> None:
-    run = azsim("run", f"{ODD}.onnx", "-i", f"{ODD}.npz", "-o", ODD, "--verify")
+    run = azsim("run", f"{ODD}.onnx", "-i", f"{ODD}.npz", "-o", ODD, "--verify", "--explain")
     assert (run.code, run.err) == (0, "")
     assert run.out.endswith(f"written: {SHOWN}\n")
     assert "\x1b" not in run.out

@@ -74,7 +74,7 @@ def run(
     ] = False,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Print where the first pass's time went, and what-ifs."),
+        typer.Option("--explain", help="Show where the first pass's time went, and what-ifs."),
     ] = False,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
@@ -147,6 +147,7 @@ def demo(
             bits=DEMO_BITS,
             sparsity=DEMO_SPARSITY,
             verify=True,
+            explain=True,
             out=out,
             cache=False,
             progress=progress,

@@ -16,7 +16,7 @@ from azsim.report.summary import Summary, build_summary
 from azsim.units import BYTES_PER_KB, BYTES_PER_MB
 from azsim_kernels.isa import STALL_CLASS_NAMES
 
-MAX_LAYERS = 11
+MAX_LAYERS = 8
 MAX_SINGLE_ENGINES = 7
 LONGEST_LEFT_LABEL, LONGEST_LABEL = "integer reference", "decoder utilization"
 VALUE_COLUMNS = 34  # of the left values at most

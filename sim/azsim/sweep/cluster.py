@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -23,6 +24,9 @@ from azsim.sweep.local import chunks_of
 from azsim.sweep.materials import Materials
 
 CONNECT_SECONDS = 10
+WORKER_SECONDS = (
+    60  # for a worker of a running cluster; batch jobs may wait in their queue for ever
+)
 BATCH_SYSTEMS = {"slurm": "SLURMCluster", "lsf": "LSFCluster", "pbs": "PBSCluster"}
 _IN_FLIGHT = 4  # chunks per thread of the cluster
 
@@ -112,6 +116,15 @@ class DaskPool:
         if cluster is not None:
             cluster.close()
 
+    def _wait_for_a_worker(self) -> None:
+        """Return when a worker is there; TimeoutError if a cluster that runs already has none."""
+        queued = getattr(self._client, "cluster", None) is not None
+        end = time.monotonic() + WORKER_SECONDS
+        while not self._client.nthreads():
+            if not queued and time.monotonic() > end:
+                raise TimeoutError(f"it had no worker for {WORKER_SECONDS} s")
+            time.sleep(0.1)
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Yield the outcome of each job once it is in the journal.
 
@@ -121,6 +134,7 @@ class DaskPool:
         distributed = _distributed()
         lost = (distributed.comm.CommClosedError, CancelledError, OSError, TimeoutError)
         try:
+            self._wait_for_a_worker()
             threads = max(1, sum(self._client.nthreads().values()))
             materials = self._client.scatter(self._materials, broadcast=threads > 1, hash=False)
             chunks = iter(chunks_of(jobs, threads))
