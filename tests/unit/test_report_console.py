@@ -46,7 +46,8 @@ def test_the_whole_screen() -> None:
         "cycles / bound  2.27 in all, enc/x 1.82, input and output 8.00, enc/cell 1.20",
         "SQNR  y 31.2 dB",
         "energy per frame  55.5 nJ (42 to 92.8); 13.9 mJ (10.5 to 23.2) per second of audio",
-        "energy goes to  sequencer 46.2 %; 16 nm, 0.8 V, no silicon figure; mobile CPU 0.70 x (assumed)",
+        "energy goes to  sequencer 46.2 %; 16 nm, 0.8 V, no silicon figure;"
+        " mobile CPU 0.70 x (assumed)",
         "weight store  33 B of the stream, read once: 3 cycles not counted",
         "",
         "engine  busy  starved  blocked  waiting  idle  (of all cycles)",
