@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import typer
 
-pytestmark = pytest.mark.small
-
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
     [

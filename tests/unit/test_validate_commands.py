@@ -16,8 +16,6 @@ from azsim.cli import validate_commands
 from azsim.errors import ModelError
 from azsim.validate import Check, Context, Table, load_numbers, runs
 
-pytestmark = pytest.mark.small
-
 
 def call(*arguments: str | Path) -> int:
     """Run a command; return its exit code, or raise what it raises."""
