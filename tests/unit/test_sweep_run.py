@@ -143,8 +143,10 @@ def test_a_dask_cluster_gives_the_same_bytes(reference: Path, folder: Path, smal
     assert_same(folder / "dask", reference)
 
 
+# As Slurm does, it keeps a copy: dask-jobqueue deletes the script once it has been handed over.
 SBATCH = """#!/bin/sh
-sh "$1" > /dev/null 2>&1 &
+cp "$1" "$0.job"
+sh "$0.job" > /dev/null 2>&1 &
 echo "Submitted batch job $!"
 """
 
