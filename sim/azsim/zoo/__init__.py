@@ -1,6 +1,7 @@
 """The shipped nets: ONNX models with seeded weights, built on request."""
 
-from azsim.zoo.entries import ZooEntry, build_zoo, find_entry, zoo_table
+from azsim.zoo.entries import build_zoo, find_entry, zoo_table
+from azsim.zoo.entry import ZooEntry
 from azsim.zoo.model import save_onnx
 from azsim.zoo.page import zoo_markdown
 

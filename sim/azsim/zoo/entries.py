@@ -3,12 +3,11 @@ what it stands for, and every `rnnt_alexa_*` entry is a reconstruction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx
 
 from azsim.errors import ConfigError
-from azsim.zoo.layers import DenseLayer, EmbeddingLayer, Layer, lstm_stack
+from azsim.zoo.entry import ZooEntry
+from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
 from azsim.zoo.nets import Classifier, ConcatJoint, Decision, Encoder, Net, Prediction, SumJoint
 from azsim.zoo.weights import check_grid
@@ -19,41 +18,6 @@ LOG_MEL_RMS = 5.0
 NORMALIZED_RMS = 1.0  # normalized per feature, as the MLPerf front end does (normalize per_feature)
 
 OUTPUT_BITS = 8  # of the layer that makes the logits, whatever the net's width
-
-
-@dataclass(frozen=True)
-class ZooEntry:
-    """One part of a shipped net. `bits` and `sparsity` are what it is meant to be run with."""
-
-    name: str
-    part: str | None
-    summary: str
-    label: str  # what its shapes are: "reconstruction", "public shapes" or "made up"
-    source: str
-    frame_ms: int
-    bits: int
-    sparsity: float
-    net: Net
-
-    @property
-    def full_name(self) -> str:
-        """`name:part`, or the name alone if the net has one part."""
-        return self.name if self.part is None else f"{self.name}:{self.part}"
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers with weights, in order of execution."""
-        return self.net.layers
-
-    @property
-    def parameters(self) -> int:
-        """Weights, embeddings and biases; zeros are counted, an LSTM's second bias is not."""
-        return sum(layer.parameters for layer in self.layers)
-
-    @property
-    def macs(self) -> int:
-        """Dense multiply-accumulates of one step (`frame_ms`)."""
-        return sum(layer.macs for layer in self.layers)
 
 
 _MLPERF = (
