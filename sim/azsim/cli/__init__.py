@@ -55,7 +55,9 @@ def _run(arguments: list[str]) -> int:
     from typer.exceptions import TyperException
 
     from azsim.cli.app import app
+    from azsim.cli.completing import answer_completion
 
+    answer_completion(app)
     command = typer.main.get_command(app)
     try:
         # not app(...): it would turn Ctrl-C and closed pipes into exit codes of its own

@@ -21,7 +21,6 @@ from azsim.cli import (
 app = typer.Typer(
     name="azsim",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from azsim.api import prepare
+from azsim.cli.completing import complete_net
 from azsim.cli.options import (
     BitsOption,
     CalibrateOption,
@@ -162,7 +163,10 @@ def zoo(context: typer.Context) -> None:
 
 @zoo_app.command("build")
 def zoo_build(
-    net: Annotated[str, typer.Argument(metavar="NAME[:PART]", help="Which net.")],
+    net: Annotated[
+        str,
+        typer.Argument(metavar="NAME[:PART]", help="Which net.", autocompletion=complete_net),
+    ],
     output: OutputOption,
     bits: Annotated[int, typer.Option("--bits", help="Grid of the weights.")] = 8,
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zeros.")] = 0.0,

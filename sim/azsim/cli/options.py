@@ -10,6 +10,7 @@ import typer
 
 from azsim._atomic import output_place
 from azsim.api import PlanWishes
+from azsim.cli.completing import complete_chip, complete_traffic
 from azsim.errors import ConfigError
 
 # readable=False: files are refused where they are read, in the words of the other refusals
@@ -26,7 +27,12 @@ InputOption = Annotated[
         help="Frames: .npz arrays or a 16 kHz mono .wav.",
     ),
 ]
-ChipOption = Annotated[str, typer.Option("--chip", metavar="NAME|FILE", help="Chip to simulate.")]
+ChipOption = Annotated[
+    str,
+    typer.Option(
+        "--chip", metavar="NAME|FILE", help="Chip to simulate.", autocompletion=complete_chip
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,6 +72,7 @@ HostTrafficOption = Annotated[
         "--host-traffic",
         metavar="NAME|FILE",
         help="Other traffic on the memory: music, display, cpu_misses, a file. Repeatable.",
+        autocompletion=complete_traffic,
     ),
 ]
 FramesPerPassOption = Annotated[
