@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-jit test-bounds test-plain check docs bench fuzz rtl rtl-volume rtl-synth rtl-formal
+.PHONY: help setup demo test test-jit test-bounds test-plain check docs api bench fuzz rtl rtl-volume rtl-synth rtl-formal
 
 export PYTHON
 PY := .venv/bin/python
@@ -44,6 +44,9 @@ check: .venv/.setup-dev ## format, lint, types, import floors, generated pages f
 
 docs: .venv/.setup-demo ## write the generated pages anew
 	$(PY) tools/docs.py
+
+api: .venv/.setup-test ## write the Python API reference to build/api (pdoc)
+	$(PY) tools/api_docs.py
 
 bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
