@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def tool() -> ModuleType:
     """tools/api_docs.py as a module."""
     spec = importlib.util.spec_from_file_location("api_docs", REPOSITORY / "tools/api_docs.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
