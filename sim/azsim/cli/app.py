@@ -16,6 +16,7 @@ from azsim.cli import (
     run_commands,
     sweep_commands,
     validate_commands,
+    zoo_commands,
 )
 
 app = typer.Typer(
@@ -65,3 +66,4 @@ codec_commands.register(app)
 rtl_commands.register(app)
 sweep_commands.register(app)
 validate_commands.register(app)
+zoo_commands.register()

@@ -76,10 +76,10 @@ def sweep(
       azsim sweep plan.yaml -o runs/sweep --scheduler tcp://10.0.0.1:8786
       azsim sweep plan.yaml -o runs/sweep --cluster slurm --workers 20
     """
-    _check_packages()
+    check_packages()
     from azsim.sweep import Workers, run_sweep
 
-    with _bar("points") as progress:
+    with counting_bar("points") as progress:
         result = run_sweep(
             plan, out, Workers(workers, scheduler, cluster), yes=yes, progress=progress
         )
@@ -117,10 +117,10 @@ def search(
       azsim search plan.yaml -o runs/search --trials 100
       azsim search plan.yaml -o runs/search --storage sqlite:///study.db
     """
-    _check_packages()
+    check_packages()
     from azsim.sweep import Workers, run_search
 
-    with _bar("trials") as progress:
+    with counting_bar("trials") as progress:
         result = run_search(
             plan,
             out,
@@ -134,7 +134,7 @@ def search(
     return 0
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
     try:
         import optuna  # noqa: F401
         import pyarrow  # noqa: F401
@@ -155,7 +155,7 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[SweepProgress]:
+def counting_bar(what: str) -> Iterator[SweepProgress]:
     """Yield a function progress(done, total) that draws a bar on a terminal."""
     console = Console(stderr=True)
     columns = (

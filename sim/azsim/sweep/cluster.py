@@ -18,7 +18,7 @@ from typing import Any
 from azsim.cache import source_key
 from azsim.errors import AzsimError, ConfigError, SweepError
 from azsim.session import Session
-from azsim.sweep.jobs import Job, Outcome, run_job
+from azsim.sweep.jobs import Outcome, Work
 from azsim.sweep.journal import Journal
 from azsim.sweep.local import chunks_of
 from azsim.sweep.materials import Materials
@@ -34,13 +34,13 @@ _one_at_a_time = threading.Lock()  # a Dask worker may have several threads
 _session = Session()
 
 
-def run_chunk(jobs: Sequence[Job], materials: Materials, sources: str) -> list[Outcome] | str:
+def run_chunk(jobs: Sequence[Work], materials: Materials, sources: str) -> list[Outcome] | str:
     """On a worker: run jobs; a text says why that cannot be done here."""
     if source_key() != sources:
         return "workers must have the same version of azsim as the command"
     try:
         with _one_at_a_time:
-            return [run_job(job, materials, _session) for job in jobs]
+            return [job.compute(materials, _session) for job in jobs]
     except AzsimError as error:
         return str(error)
     except MemoryError:
@@ -125,7 +125,7 @@ class DaskPool:
                 raise TimeoutError(f"it had no worker for {WORKER_SECONDS} s")
             time.sleep(0.1)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Work]) -> Iterator[Outcome]:
         """Yield the outcome of each job once it is in the journal.
 
         Raises:
@@ -152,7 +152,7 @@ class DaskPool:
         except lost as error:
             raise SweepError(f"the cluster was lost: {error or type(error).__name__}") from None
 
-    def _submit(self, chunk: list[Job], materials: Any) -> Any:
+    def _submit(self, chunk: list[Work], materials: Any) -> Any:
         return self._client.submit(run_chunk, chunk, materials, source_key(), pure=False)
 
     def _kept(self, result: list[Outcome] | str) -> Iterator[Outcome]:

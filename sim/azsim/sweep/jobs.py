@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from azsim._resources import data_folder
 from azsim.api import run
@@ -27,6 +27,24 @@ _LEFT_OUT = ("written_by", "version", "model", "chip", "config_hash", "configura
 _MS_PER_S = 1000.0
 
 
+class Work(Protocol):
+    """Something that a worker computes, and whose outcome is kept under its name."""
+
+    @property
+    def name(self) -> str:
+        """Hash of everything that the result depends on."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Work of one group is given to one worker."""
+        ...
+
+    def compute(self, materials: Materials, session: Session) -> Outcome:
+        """Compute; what the work's own settings make impossible becomes the outcome's `error`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """One simulation. `name` is the hash of everything that its result depends on."""
@@ -44,6 +62,10 @@ class Job:
         return repr(
             (self.graph, self.inputs, self.calibrate, sorted(self.options.items(), key=str))
         )
+
+    def compute(self, materials: Materials, session: Session) -> Outcome:
+        """Simulate."""
+        return run_job(self, materials, session)
 
 
 @dataclass(frozen=True)
@@ -75,11 +97,16 @@ def make_point(plan: Plan, reader: MaterialReader, settings: Settings) -> Point:
     except ConfigError as error:
         return Point(settings, None, str(error))
     options = _options(plan, settings, needed)
-    files = (source_key(), _shipped_files(), _named_files(chip, options["host_traffic"]))
+    files = files_key(chip, options["host_traffic"])
     parts = (files, needed.graph, needed.inputs, needed.calibrate or "", chip.config_hash(),
              options)  # fmt: skip
     name = content_key(content_parts(parts))
     return Point(settings, Job(name, needed.graph, needed.inputs, needed.calibrate, chip, options))
+
+
+def files_key(chip: ChipConfig, more: Sequence[str] = ()) -> tuple[object, ...]:
+    """What a run depends on besides its model and frames: our sources, chip and energy files."""
+    return (source_key(), _shipped_files(), _named_files(chip, more))
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from typing import Protocol
 import azsim_kernels
 from azsim.engine.warm import Warming
 from azsim.errors import SweepError
-from azsim.sweep.jobs import Job, Outcome
+from azsim.sweep.jobs import Outcome, Work
 from azsim.sweep.journal import Journal
 from azsim.sweep.materials import Materials
 from azsim.sweep.worker import Setup, Stopped
@@ -35,7 +35,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 class Pool(Protocol):
     """Something that runs jobs, in any order."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Work]) -> Iterator[Outcome]:
         """Yield the outcome of each job once it is in the journal."""
         ...
 
@@ -45,10 +45,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def chunks_of(jobs: Sequence[Job], workers: int) -> list[list[Job]]:
+def chunks_of(jobs: Sequence[Work], workers: int) -> list[list[Work]]:
     """Split jobs into parts for one worker each: of one group, small enough to share out evenly."""
     size = max(1, min(LARGEST_CHUNK, len(jobs) // (workers * _CHUNKS_PER_WORKER)))
-    groups: dict[str, list[Job]] = {}
+    groups: dict[str, list[Work]] = {}
     for job in jobs:
         groups.setdefault(job.group, []).append(job)
     return [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
@@ -62,7 +62,7 @@ class _Worker:
         with theirs:
             self.process = _start(theirs)
         self.connection = Connection(ours.detach())
-        self.jobs: deque[Job] = deque()
+        self.jobs: deque[Work] = deque()
         self.send(setup)
 
     def send(self, message: object) -> None:
@@ -124,7 +124,7 @@ class LocalPool:
             worker.stop()
         self._workers.clear()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Work]) -> Iterator[Outcome]:
         """Yield the outcome of each job once it is in the journal.
 
         Raises:
@@ -143,7 +143,7 @@ class LocalPool:
             for connection in wait(list(busy)):
                 yield from self._listen(busy[connection], waiting)  # type: ignore[index]
 
-    def _listen(self, worker: _Worker, waiting: deque[list[Job]]) -> Iterator[Outcome]:
+    def _listen(self, worker: _Worker, waiting: deque[list[Work]]) -> Iterator[Outcome]:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
@@ -160,7 +160,7 @@ class LocalPool:
             _give(worker, waiting)
         yield message
 
-    def _bury(self, worker: _Worker, waiting: deque[list[Job]]) -> Iterator[Outcome]:
+    def _bury(self, worker: _Worker, waiting: deque[list[Work]]) -> Iterator[Outcome]:
         """Replace a worker that has died; what it had journalled is not computed again."""
         self._workers.remove(worker)
         worker.stop()
@@ -177,7 +177,7 @@ class LocalPool:
         self._workers.append(replacement)
         _give(replacement, waiting)
 
-    def _blame(self, job: Job, worker: _Worker) -> None:
+    def _blame(self, job: Work, worker: _Worker) -> None:
         self._deaths[job.name] += 1
         if self._deaths[job.name] >= MAX_DEATHS:
             raise SweepError(
@@ -186,7 +186,7 @@ class LocalPool:
             )
 
 
-def _give(worker: _Worker, waiting: deque[list[Job]]) -> None:
+def _give(worker: _Worker, waiting: deque[list[Work]]) -> None:
     if waiting:
         jobs = waiting.popleft()
         worker.jobs.extend(jobs)

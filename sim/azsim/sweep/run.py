@@ -25,7 +25,7 @@ from azsim.sweep.folder import (
     RESULTS_PARQUET,
     open_folder,
 )
-from azsim.sweep.jobs import Job, Outcome, Point, make_point
+from azsim.sweep.jobs import Outcome, Point, Work, make_point
 from azsim.sweep.journal import Journal
 from azsim.sweep.local import LocalPool, Pool, available_cores
 from azsim.sweep.materials import MaterialReader, Materials
@@ -105,7 +105,7 @@ class Evaluator:
 
     def evaluate(
         self,
-        jobs: Sequence[Job],
+        jobs: Sequence[Work],
         progress: Progress,
         look: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:

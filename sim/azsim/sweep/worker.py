@@ -18,7 +18,7 @@ from pathlib import Path
 
 from azsim.errors import AzsimError
 from azsim.session import Session
-from azsim.sweep.jobs import Job, Outcome, run_job
+from azsim.sweep.jobs import Outcome, Work
 from azsim.sweep.journal import Journal
 from azsim.sweep.materials import Materials
 
@@ -49,7 +49,7 @@ def serve(connection: Connection) -> None:
     setup: Setup = connection.recv()
     journal, session = Journal(setup.journal), Session()
     while True:
-        jobs: Sequence[Job] = connection.recv()
+        jobs: Sequence[Work] = connection.recv()
         for job in jobs:
             message = _answer(job, setup.materials, session, journal)
             connection.send(message)
@@ -58,9 +58,9 @@ def serve(connection: Connection) -> None:
         connection.send(None)
 
 
-def _answer(job: Job, materials: Materials, session: Session, journal: Journal) -> Message:
+def _answer(job: Work, materials: Materials, session: Session, journal: Journal) -> Message:
     try:
-        outcome = run_job(job, materials, session)
+        outcome = job.compute(materials, session)
         journal.add(outcome)
         return outcome
     except AzsimError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from azsim.zoo.entries import ZooEntry, zoo_table
+from azsim.zoo.entries import zoo_table
+from azsim.zoo.entry import ZooEntry
 
 _HEAD = """# Shipped nets
 
@@ -45,6 +46,31 @@ take.
 
 `rnnt_mlperf` takes 80 features per 10 ms; frames from a recording have 64, so give it a `.npz`
 file.
+
+## Running them
+
+`azsim zoo run --all --chip az1 -o DIR` runs every net with the bits and zeros of its row, over normal
+numbers of deviation 1 (inputs that choose rows of a table: any row) from seed 1, and compares every
+output with the integer reference, bit for bit. Names instead of `--all` choose nets (`rnnt_mlperf`) or
+parts (`rnnt_mlperf:joint`). Four steps of each, two where a step has 20 M MACs or more; `--steps N`
+changes that. The first step also loads the weight buffers.
+
+`DIR` gets `ZOO_REPORT.csv` (one row per net), `zoo.json` (the same, and what it was made from), `zoo.png`
+and `zoo.pdf`; without `-o` it is `runs/zoo_CHIP`. A net that cannot be run, or whose outputs differ, is a
+row with the reason in one line, and the exit code is 1. Killed at any moment, the same command
+goes on with what is missing (one file per finished net in `DIR/journal`, named by the hash of net, chip and
+azsim's sources). `--workers N` sets the processes, by default the cores; each holds one net at a time.
+
+| column | meaning |
+| --- | --- |
+| `cycles`, `lower_bound_cycles`, `cycles_over_bound`, `bound_by` | all steps: as in `summary.json` |
+| `cycles_per_step` | their mean over the steps |
+| `real_time_factor`, `largest_latency_ms` | compute time over the steps' periods; slowest step |
+| `energy_per_step_pj`, `.._low_pj`, `.._high_pj` | with idling for the rest of the step's period |
+| `energy_per_second_pj` | the same per second |
+| `dram_bytes_read`, `dram_bytes_written` | all steps |
+| `stream_bytes`, `weight_store_bytes` | compressed weights; how many of them stay on the chip |
+| `bit_exact`, `steps_exact` | outputs equal to the integer reference: in all steps, in how many |
 
 ## Weights
 

@@ -1,0 +1,119 @@
+"""`azsim zoo run`: shipped nets on a chip, one row each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from azsim.cli.model_commands import zoo_app
+from azsim.cli.options import ChipOption, SetOption
+from azsim.cli.screen import plain_table, reader_may_leave, screen
+from azsim.cli.sweep_commands import check_packages, counting_bar
+from azsim.config import load_chip
+from azsim.errors import ConfigError
+from azsim.graph.text import one_line
+
+if TYPE_CHECKING:  # loaded when used: it takes its time, and may be missing
+    from azsim.sweep.table import Row
+    from azsim.sweep.zoo_run import ZooResult
+
+CHECK_FAILED = 1
+_PJ_PER_MJ, _BYTES_PER_MB = 1e9, 1e6
+
+
+def register() -> None:
+    """Add the command to `azsim zoo`."""
+    zoo_app.command("run")(zoo_run)
+
+
+def zoo_run(
+    nets: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME[:PART]]...", help="Which nets.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every net of the list.")] = False,
+    chip: ChipOption = "az1",
+    overrides: SetOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Folder for results; may be continued; default: runs/zoo_CHIP.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Processes; default: the cores.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", metavar="N", help="Steps of each net; default: 4, large nets 2."),
+    ] = None,
+) -> int:
+    """Run nets of the list on a chip: cycles, bound, real time, energy, exact or not.
+
+    Each net is built with the bits and zeros of the list, runs over seeded
+    random frames, and every output is compared with the integer reference.
+    Killed at any moment, the same command goes on with what is missing.
+    A net that cannot be run, or is not exact, is a row with the reason;
+    the exit code is then 1.
+
+    \b
+    Examples:
+      azsim zoo run --all --chip az1
+      azsim zoo run tiny_lstm rnnt_mlperf:joint --chip az2 -o runs/two
+      azsim zoo run --all --chip az1 --set decoder.units=4 -o runs/four --workers 2
+    """  # fmt: skip
+    if every == bool(nets):
+        raise ConfigError("--all: must be given, or else names of nets, and not both")
+    check_packages()
+    from azsim.sweep.zoo_run import run_zoo
+
+    config = load_chip(chip, overrides or ())
+    folder = out if out is not None else Path("runs") / f"zoo_{config.name}"
+    with counting_bar("nets") as progress:
+        result = run_zoo(
+            nets or (), config, folder, workers=workers, steps=steps, progress=progress
+        )
+    _show(result, config.name)
+    return CHECK_FAILED if result.failed else 0
+
+
+def _show(result: ZooResult, chip: str) -> None:
+    with reader_may_leave():
+        table = plain_table(
+            "net", "cycles a step", "x bound", "bound by", "real-time", "mJ a step", "DRAM MB",
+            "exact",
+        )  # fmt: skip
+        for row in result.rows:
+            table.add_row(*_cells(row))
+        screen().print(table, markup=False)
+        for row in result.failed:
+            print(f"failed: {row['net']}: {one_line(str(row['error']))}")
+        print(
+            f"{len(result.rows)} nets on {chip}: {result.computed} run, {result.found} found in the"
+            f" journal, {len(result.failed)} failed; chips and weights are assumptions"
+        )
+        print(f"written: {one_line(str(result.out))}")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if row["cycles"] is None:
+        return (str(row["net"]), *[""] * 6, "failed")
+    moved = _number(row["dram_bytes_read"]) + _number(row["dram_bytes_written"])
+    return (
+        str(row["net"]),
+        f"{_number(row['cycles_per_step']):,.0f}",
+        f"{_number(row['cycles_over_bound']):.2f}",
+        str(row["bound_by"]),
+        f"{_number(row['real_time_factor']):.4f}",
+        f"{_number(row['energy_per_step_pj']) / _PJ_PER_MJ:.4f}",
+        f"{moved / _number(row['steps']) / _BYTES_PER_MB:.3f}",
+        str(row["bit_exact"]),
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
