@@ -49,21 +49,22 @@ file.
 
 ## Running them
 
-`azsim zoo run --all --chip az1 -o DIR` runs every net with the bits and zeros of its row, over normal
-numbers of deviation 1 (inputs that choose rows of a table: any row) from seed 1, and compares every
-output with the integer reference, bit for bit. Names instead of `--all` choose nets (`rnnt_mlperf`) or
-parts (`rnnt_mlperf:joint`). Four steps of each, two where a step has 20 M MACs or more; `--steps N`
-changes that. The first step also loads the weight buffers.
+`azsim zoo run --all --chip az1 -o DIR` runs every net with the bits and zeros of its row, over
+normal numbers of deviation 1 (inputs that choose rows of a table: any row) from seed 1, and
+compares every output with the integer reference, bit for bit. Names instead of `--all` choose nets
+(`rnnt_mlperf`) or parts (`rnnt_mlperf:joint`). Four steps of each, two where a step has 20 M MACs
+or more; `--steps N` changes that. The first step also loads the weight buffers.
 
-`DIR` gets `ZOO_REPORT.csv` (one row per net), `zoo.json` (the same, and what it was made from), `zoo.png`
-and `zoo.pdf`; without `-o` it is `runs/zoo_CHIP`. A net that cannot be run, or whose outputs differ, is a
-row with the reason in one line, and the exit code is 1. Killed at any moment, the same command
-goes on with what is missing (one file per finished net in `DIR/journal`, named by the hash of net, chip and
-azsim's sources). `--workers N` sets the processes, by default the cores; each holds one net at a time.
+`DIR` gets `ZOO_REPORT.csv` (one row per net), `zoo.json` (the same, and what it was made from),
+`zoo.png` and `zoo.pdf`; without `-o` it is `runs/zoo_CHIP`. A net that cannot be run, or whose
+outputs differ, is a row with the reason in one line, and the exit code is 1. Killed at any moment,
+the same command goes on with what is missing (one file per finished net in `DIR/journal`, named by
+the hash of net, chip and azsim's sources). `--workers N` sets the processes, by default the cores;
+each holds one net at a time.
 
 | column | meaning |
 | --- | --- |
-| `cycles`, `lower_bound_cycles`, `cycles_over_bound`, `bound_by` | all steps: as in `summary.json` |
+| `cycles`, `lower_bound_cycles`, `cycles_over_bound`, `bound_by` | as in `summary.json` |
 | `cycles_per_step` | their mean over the steps |
 | `real_time_factor`, `largest_latency_ms` | compute time over the steps' periods; slowest step |
 | `energy_per_step_pj`, `.._low_pj`, `.._high_pj` | with idling for the rest of the step's period |
