@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compiled import compile_file, integer_steps, reference_outputs, run_machine
+from compiled import compile_file, integer_steps, noise_db, reference_outputs, run_machine
 from modern_nets import conformer_block, gru_net, projected_lstm
 from onnx_models import ModelMaker
 
@@ -25,10 +25,6 @@ NETS: dict[str, Callable[[], ModelMaker]] = {
     "gru early": lambda: gru_net(0),
     "lstm": projected_lstm,
 }
-
-
-def noise_db(exact: np.ndarray, ours: np.ndarray) -> float:
-    return float(10 * np.log10((exact**2).sum() / ((exact - ours) ** 2).sum()))
 
 
 @pytest.mark.parametrize("name", sorted(NETS))

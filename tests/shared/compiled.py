@@ -85,3 +85,8 @@ def reference_outputs(compiled: CompiledGraph, steps: Steps) -> list[dict[str, n
     """Outputs of the integer reference, step by step."""
     names = [port.name for port in compiled.program.outputs]
     return [{n: values[n] for n in names} for values in run_integers(compiled.integers, steps)]
+
+
+def noise_db(exact: np.ndarray, ours: np.ndarray) -> float:
+    """Power of the exact values over that of the difference."""
+    return float(10 * np.log10((exact**2).sum() / ((exact - ours) ** 2).sum()))
