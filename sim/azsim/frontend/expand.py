@@ -58,13 +58,27 @@ def _inlined(model: onnx.ModelProto, operators: list[str]) -> list[onnx.NodeProt
 
     try:
         made = inline_selected_functions(
-            _without_weights(model),
+            _with_defaults(_without_weights(model), operators),
             [("", operator) for operator in operators],
             inline_schema_functions=True,
         )
     except Exception:  # the library raises whatever it meets; the node is then refused by name
         return None
     return list(made.graph.node)
+
+
+def _with_defaults(model: onnx.ModelProto, operators: list[str]) -> onnx.ModelProto:
+    """The model with the default attributes of the nodes to be replaced written out: the inliner
+    knows those only that stand in the node, and a definition would go without."""
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    for node in model.graph.node:
+        if node.op_type not in operators or node.domain not in ("", "ai.onnx"):
+            continue
+        given = {attribute.name for attribute in node.attribute}
+        for name, known in onnx.defs.get_schema(node.op_type, opset, "").attributes.items():
+            if name not in given and known.default_value.type:
+                node.attribute.append(known.default_value)
+    return model
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

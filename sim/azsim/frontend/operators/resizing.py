@@ -46,6 +46,16 @@ def rounding_is_known(node: OnnxNode) -> str | None:
     return None if mode in ROUNDINGS else quoted(mode)
 
 
+def aligned_corners_are_whole(node: OnnxNode) -> str | None:
+    """with align_corners, scales must give whole sizes (elsewhere ONNX and ONNX Runtime differ)."""
+    if node.word("coordinate_transformation_mode", "half_pixel") != "align_corners":
+        return None
+    for old, (new, scale) in zip(node.require(0).shape, resized(node) or (), strict=False):
+        if old * scale != new:
+            return f"{float(old * scale):g}"
+    return None
+
+
 def policy_is_stretch(node: OnnxNode) -> str | None:
     """keep_aspect_ratio_policy must be stretch."""
     policy = node.word("keep_aspect_ratio_policy", "stretch")
@@ -172,6 +182,7 @@ SUPPORT = (
             rounding_is_known,
             policy_is_stretch,
             target_is_sound,
+            aligned_corners_are_whole,
         ),
         _lower_resize,
     ),
