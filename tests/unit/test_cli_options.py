@@ -183,7 +183,7 @@ OTHER_COMMANDS: list[tuple[tuple[object, ...], str]] = [
     ),
     (
         ("zoo", "build", "nope", "-o", "x.onnx"),
-        "net must be one of rnnt_mlperf, rnnt_alexa_l, ep_final, tiny_lstm, not 'nope'",
+        "net must be one that `azsim zoo` lists, not 'nope'",
     ),
     (
         ("zoo", "build", "tiny_lstm:x", "-o", "x.onnx"),

@@ -304,7 +304,7 @@ def refused(*words: object) -> str:
         ("model: none.onnx\n", "{}:7: model: none.onnx: cannot be read: No such file or directory"),
         ("input: none.npz\n",
          "{}:7: input: {}/none.npz: cannot be read: No such file or directory"),
-        ("model: zoo:ep\n", "{}:7: model: net must be one of "),
+        ("model: zoo:ep\n", "{}:7: model: net must be one that `azsim zoo` lists"),
     ],
 )  # fmt: skip
 def test_names_that_no_run_has(folder: Path, more: str, line: str) -> None:

@@ -109,7 +109,11 @@ def test_activations_stay_in_range_for_hundreds_of_steps(
     [
         (
             ("nothing", None, 5, 0.5, 0),
-            "net must be one of rnnt_mlperf, rnnt_alexa_l, ep_final, tiny_lstm, not 'nothing'",
+            "net must be one that `azsim zoo` lists, not 'nothing'",
+        ),
+        (
+            ("tiny_lstn", None, 5, 0.5, 0),
+            "net must be one that `azsim zoo` lists, not 'tiny_lstn' (near: tiny_lstm)",
         ),
         (
             ("rnnt_alexa_l", "tail", 5, 0.5, 0),

@@ -79,8 +79,6 @@ def test_whole_nets_have_the_published_or_stated_size() -> None:
     def millions(name: str) -> float:
         return sum(e.parameters for e in zoo_table() if e.name == name) / 1e6
 
-    named = {e.full_name for e in zoo_table()}
-    assert named == {row[0] for row in FIGURES} | {"tiny_lstm"}
     assert round(millions("rnnt_mlperf"), 2) == 45.30
     assert round(millions("rnnt_alexa_l"), 1) == 58.4
     assert (round(PRE / 1e6, 2), round(POST / 1e6, 2)) == (13.57, 29.36)
@@ -88,9 +86,13 @@ def test_whole_nets_have_the_published_or_stated_size() -> None:
 
 @pytest.mark.small
 def test_what_is_a_reconstruction_says_so() -> None:
+    names = [entry.full_name for entry in zoo_table()]
+    assert len(set(names)) == len(names)
     for entry in zoo_table():
-        assert (entry.label == "reconstruction") == entry.name.startswith("rnnt_alexa")
-        assert ("no Amazon layer shape" in entry.source) == (entry.label == "reconstruction")
+        assert entry.label in ("reconstruction", "public shapes", "made up")
+        assert entry.label == "reconstruction" or not entry.name.startswith("rnnt_alexa")
+        if entry.label == "reconstruction":
+            assert "no Amazon layer shape" in entry.source
 
 
 # -- the models ---------------------------------------------------------------------------------

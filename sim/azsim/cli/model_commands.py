@@ -134,12 +134,16 @@ def ops() -> None:
 
 
 @zoo_app.callback()
-def zoo(context: typer.Context) -> None:
+def zoo(
+    context: typer.Context,
+    long: Annotated[bool, typer.Option("--long", help="Say of each net what it is.")] = False,
+) -> None:
     """List the nets azsim can build.
 
     \b
     Examples:
       azsim zoo
+      azsim zoo --long
       azsim zoo build rnnt_alexa_l:encoder --bits 5 --sparsity 0.5 -o encoder.onnx
     """
     if context.invoked_subcommand is not None:
@@ -157,7 +161,7 @@ def zoo(context: typer.Context) -> None:
         )
     console = screen()
     console.print(table)
-    for entry in zoo_table():
+    for entry in zoo_table() if long else ():
         console.print(f"\n{entry.full_name}: {entry.summary}", markup=False)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from azsim.errors import CompileError, ConfigError
 from azsim.graph import Graph, Node, StatePair, Value, ValueKind, verify_graph
+from azsim.graph.attributes import integer
 
 Attributes = dict[str, object]
 
@@ -171,11 +172,11 @@ class _Batcher:
         if ("mapped", node.outputs[0] or node.name) in self._done:
             return
         steps, batch, features = self._old.values[node.inputs[0]].shape
-        hidden = self._old.values[node.inputs[2]].shape[2]
+        hidden = integer(node.attributes, "hidden_size")
         x = self._mapped(node.inputs[0])
         total = self._frames * steps
         x = self._reshape(x, f"{node.name}@x", (total, batch, features))
-        weights = [self._kept(name) for name in node.inputs[1:4]]
+        weights = [self._kept(name) if name else "" for name in node.inputs[1:4]]
         states = [self._final(name) if name else "" for name in node.inputs[4:6]]
         y, h, c = f"{node.name}@y", f"{node.name}@h", f"{node.name}@c"
         made = Node(node.name, "LSTM", (x, *weights, *states), (y, h, c), node.attributes)

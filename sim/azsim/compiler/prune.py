@@ -36,8 +36,9 @@ def prune_graph(graph: Graph, plan: CompressionPlan) -> Graph:
 
 
 def weight_names(node: Node) -> tuple[str, ...]:
-    """Names of the weight matrices of `node`."""
-    return tuple(node.inputs[k] for k in WEIGHT_INPUTS.get(node.operator, ()))
+    """Names of the weight matrices of `node`, without absent ones."""
+    names = (node.inputs[k] for k in WEIGHT_INPUTS.get(node.operator, ()))
+    return tuple(name for name in names if name)
 
 
 def _pruned(value: Value, share: float) -> Value:

@@ -43,7 +43,7 @@ def _matmul(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
 def _lstm(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
     if len(shapes) != 6:
         raise ModelError(f"must have 6 inputs ('' where absent), not {len(shapes)}")
-    x, weight, recurrent = present(shapes[:3], 3)
+    x, weight = present(shapes[:2], 2)
     hidden = integer(attributes, "hidden_size")
     if hidden < 1:
         raise ModelError(f"hidden_size must be 1 or more, not {hidden}")
@@ -51,7 +51,7 @@ def _lstm(shapes: Shapes, attributes: Attributes) -> tuple[Shape, ...]:
         raise ModelError(f"X must have 3 dimensions (steps, batch, features), not {len(x)}")
     steps, batch, features = x
     expect("W", weight, (1, 4 * hidden, features))
-    expect("R", recurrent, (1, 4 * hidden, hidden))
+    expect("R", shapes[2], (1, 4 * hidden, hidden))
     expect("B", shapes[3], (1, 8 * hidden))
     expect("initial_h", shapes[4], (1, batch, hidden))
     expect("initial_c", shapes[5], (1, batch, hidden))

@@ -159,8 +159,9 @@ DEFAULT_OPERATORS: dict[str, str] = {
     "Blend": "input x; attributes axis, low, high, weights, one entry per output: output o is"
     " (1 - weights[o]) times entry low[o] plus weights[o] times entry high[o] of the axis",
     "LSTM": "inputs (X, W, R, B, initial_h, initial_c), '' where absent; outputs (Y, Y_h, Y_c), ''"
-    " where unused; ONNX shapes and gate order iofc; attributes hidden_size, and input_forget 1 if"
-    " the input gate is one less the forget gate; direction forward, default activations",
+    " where unused; ONNX shapes and gate order iofc; R absent: nothing is fed back; attributes"
+    " hidden_size, and input_forget 1 if the input gate is one less the forget gate; direction"
+    " forward, default activations",
     "Add": "inputs (a, b), numpy broadcasting; at most one constant",
     "Sub": "inputs (a, b): a - b, numpy broadcasting; at most one constant",
     "Mul": "inputs (a, b), numpy broadcasting; at most one constant",

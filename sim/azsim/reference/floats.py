@@ -42,7 +42,8 @@ def _lstm_cell(
 
 def _lstm(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     """Return (Y, Y_h, Y_c, largest |c| over all steps): X (T, B, I) and the rest as ONNX has it."""
-    x, weight, recurrent = (np.asarray(a, dtype=np.float32) for a in operands[:3])
+    x, weight = (np.asarray(a, dtype=np.float32) for a in operands[:2])
+    recurrent = None if operands[2] is None else np.asarray(operands[2], dtype=np.float32)
     bias, first_h, first_c = operands[3:]
     hidden = integer(node.attributes, "hidden_size")
     coupled = bool(node.attributes.get("input_forget", 0))
@@ -57,7 +58,10 @@ def _lstm(node: Node, operands: list[Array | None]) -> tuple[Array, ...]:
     y = np.empty((steps, 1, batch, hidden), dtype=np.float32)
     largest = np.float32(0)
     for step in range(steps):
-        gates = x[step] @ weight[0].T + h @ recurrent[0].T + both
+        gates = x[step] @ weight[0].T
+        if recurrent is not None:
+            gates = gates + h @ recurrent[0].T
+        gates = gates + both
         h, c = _lstm_cell(gates, c, hidden, coupled)
         y[step, 0] = h
         largest = np.maximum(largest, np.abs(c).max())

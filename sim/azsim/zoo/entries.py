@@ -3,9 +3,12 @@ what it stands for, and every `rnnt_alexa_*` entry is a reconstruction."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import onnx
 
 from azsim.errors import ConfigError
+from azsim.zoo import assistant, transducers
 from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
@@ -140,6 +143,8 @@ ENTRIES: tuple[ZooEntry, ...] = (
         0.5,
         _TINY,
     ),
+    *transducers.ENTRIES,
+    *assistant.ENTRIES,
 )
 
 
@@ -152,8 +157,9 @@ def find_entry(name: str, part: str | None) -> ZooEntry:
     """Return the entry; `part` may be None where the net has one part. Raises ConfigError."""
     named = [entry for entry in ENTRIES if entry.name == name]
     if not named:
-        names = ", ".join(dict.fromkeys(entry.name for entry in ENTRIES))
-        raise ConfigError(f"net must be one of {names}, not '{name}'")
+        near = get_close_matches(name, dict.fromkeys(entry.name for entry in ENTRIES), n=1)
+        hint = f" (near: {near[0]})" if near else ""
+        raise ConfigError(f"net must be one that `azsim zoo` lists, not '{name}'{hint}")
     for entry in named:
         if entry.part == part:
             return entry

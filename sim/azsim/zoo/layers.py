@@ -9,42 +9,56 @@ EMBEDDING_BITS = 8  # rows of a table are activations, which are 8 bits wide
 
 @dataclass(frozen=True)
 class LstmLayer:
-    """An LSTM layer; `time_steps` is how often one step of the graph runs it."""
+    """An LSTM layer; `time_steps` is how often one step of the graph runs it.
+
+    `recurrent`: width of what is fed back, where the output is projected before it is (the
+    projection is a DenseLayer of its own). `gates`: 3 where the forget gate is 1 - input gate.
+    """
 
     name: str
     features: int
     hidden: int
     time_steps: int = 1
+    recurrent: int | None = None
+    gates: int = 4
+
+    @property
+    def columns(self) -> int:
+        """Inputs of each gate: features and what is fed back."""
+        return self.features + (self.hidden if self.recurrent is None else self.recurrent)
 
     @property
     def parameters(self) -> int:
         """Weights and one bias per gate (ONNX stores two bias vectors, the second is zero here)."""
-        return 4 * self.hidden * (self.features + self.hidden + 1)
+        return self.gates * self.hidden * (self.columns + 1)
 
     @property
     def macs(self) -> int:
         """Dense multiply-accumulates per step of the graph."""
-        return self.time_steps * 4 * self.hidden * (self.features + self.hidden)
+        return self.time_steps * self.gates * self.hidden * self.columns
 
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """A dense layer with bias; `bits` overrides the net's weight width."""
+    """A dense layer; `bits` overrides the net's weight width, `rows` vectors are multiplied per
+    step."""
 
     name: str
     features: int
     columns: int
     bits: int | None = None
+    rows: int = 1
+    bias: bool = True
 
     @property
     def parameters(self) -> int:
         """Weights and biases."""
-        return self.columns * (self.features + 1)
+        return self.columns * (self.features + self.bias)
 
     @property
     def macs(self) -> int:
         """Dense multiply-accumulates per step of the graph."""
-        return self.columns * self.features
+        return self.rows * self.columns * self.features
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,19 @@ class EmbeddingLayer:
         return 0
 
 
-Layer = LstmLayer | DenseLayer | EmbeddingLayer
+@dataclass(frozen=True)
+class CountedLayer:
+    """Any other layer, by its counts: convolutions, norms, products of two computed tensors.
+
+    `parameters`: weights, biases, gains; `macs`: dense multiply-accumulates per step.
+    """
+
+    name: str
+    parameters: int
+    macs: int = 0
+
+
+Layer = LstmLayer | DenseLayer | EmbeddingLayer | CountedLayer
 
 
 def lstm_stack(

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from azsim._atomic import replaced_file
-from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, LstmLayer
+from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, Layer, LstmLayer
 from azsim.zoo.weights import Float32Array, grid_table, grid_weights
 
 OPSET = 17
@@ -29,10 +29,13 @@ BIAS_DEVIATION = 0.1
 class NetMaker:
     """Collects the parts of one ONNX model; layer methods return the name of their result.
 
-    `stream` separates the weights of the parts of one net that share a seed.
+    `stream` separates the weights of the parts of one net that share a seed. `layers` are those
+    added so far; with `draws` False nothing else is made, which is quick.
     """
 
-    def __init__(self, name: str, bits: int, sparsity: float, seed: int, stream: int) -> None:
+    def __init__(
+        self, name: str, bits: int, sparsity: float, seed: int, stream: int, draws: bool = True
+    ) -> None:
         self._name = name
         self._bits = bits
         self._sparsity = sparsity
@@ -45,6 +48,8 @@ class NetMaker:
         self._outputs: list[onnx.ValueInfoProto] = []
         self._states: dict[str, str] = {}
         self._layer_bits: dict[str, int] = {}
+        self._draws = draws
+        self.layers: list[Layer] = []
 
     def input(self, name: str, shape: tuple[int, ...]) -> str:
         """Add a float graph input."""
@@ -60,7 +65,37 @@ class NetMaker:
         """Add a float graph output."""
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
+    def state(self, name: str, shape: tuple[int, ...]) -> str:
+        """Add an input that is fed from an output of the step before, see `keep`."""
+        return self.input(name, shape)
+
+    def keep(self, state: str, result: str, shape: tuple[int, ...]) -> None:
+        """Make value `result` an output, and the next step's input `state`."""
+        self.output(result, shape)
+        self._states[state] = result
+
+    def constant(self, name: str, data: Float32Array | np.ndarray) -> str:
+        """Add a constant; one that is there already is taken."""
+        if all(tensor.name != name for tensor in self._tensors):
+            self._tensor(name, data)
+        return name
+
+    def deviates(self, shape: tuple[int, ...], deviation: float) -> Float32Array:
+        """Return normal numbers of that deviation, for biases and other small vectors."""
+        return (deviation * self._rng.standard_normal(shape)).astype(np.float32)
+
+    def weights(
+        self, layer: str, rows: int, columns: int, deviation: float, bits: int | None = None
+    ) -> Float32Array:
+        """Return weights (rows, columns) on the grid of the net, or of `bits` for this `layer`."""
+        bits = self._bits if bits is None else bits
+        if bits != self._bits:
+            self._layer_bits[layer] = bits
+        return self._grid(rows, columns, deviation, bits)
+
     def _tensor(self, name: str, data: Float32Array | np.ndarray) -> str:
+        if not self._draws:
+            return name
         self._tensors.append(
             onnx.TensorProto(
                 name=name,
@@ -72,6 +107,8 @@ class NetMaker:
         return name
 
     def _grid(self, rows: int, columns: int, deviation: float, bits: int) -> Float32Array:
+        if not self._draws:
+            return np.broadcast_to(np.float32(0), (rows, columns))
         return grid_weights(self._rng, rows, columns, deviation, bits, self._sparsity)
 
     def lstm(self, layer: LstmLayer, x: str, input_rms: float) -> str:
@@ -79,6 +116,7 @@ class NetMaker:
 
         The result is (time steps, 1, hidden). `input_rms` is the root mean square expected of x.
         """
+        self.layers.append(layer)
         name, hidden = layer.name, layer.hidden
         from_input = INPUT_GATE_DEVIATION / (input_rms * layer.features**0.5)
         from_output = RECURRENT_GATE_DEVIATION / (LSTM_OUTPUT_RMS * hidden**0.5)
@@ -92,7 +130,7 @@ class NetMaker:
             self._tensor(f"{name}.R", recurrent[np.newaxis]),
             self._tensor(f"{name}.B", bias),
         ]
-        state = [self.input(f"{name}.{part}", (1, 1, hidden)) for part in ("h", "c")]
+        state = [self.state(f"{name}.{part}", (1, 1, hidden)) for part in ("h", "c")]
         results = [f"{name}.{part}" for part in ("Y", "h_next", "c_next")]
         self._nodes.append(
             helper.make_node(
@@ -100,8 +138,7 @@ class NetMaker:
             )
         )
         for source, result in zip(state, results[1:], strict=True):
-            self.output(result, (1, 1, hidden))
-            self._states[source] = result
+            self.keep(source, result, (1, 1, hidden))
         return self._squeeze(name, results[0])
 
     def lstms(self, layers: Sequence[LstmLayer], x: str, input_rms: float) -> str:
@@ -112,8 +149,7 @@ class NetMaker:
         return x
 
     def _squeeze(self, name: str, y: str) -> str:
-        if all(tensor.name != "direction_axis" for tensor in self._tensors):
-            self._tensor("direction_axis", np.array([1], dtype=np.int64))
+        self.constant("direction_axis", np.array([1], dtype=np.int64))
         return self.operator("Squeeze", f"{name}.squeeze", [y, "direction_axis"], f"{name}.y")
 
     def reshape(self, name: str, x: str, shape: tuple[int, ...]) -> str:
@@ -129,27 +165,27 @@ class NetMaker:
         deviation: float = 1.0,
         result: str | None = None,
     ) -> str:
-        """Add a dense layer on x (1, features); the result is (1, columns).
+        """Add a dense layer on x (rows, features); the result is (rows, columns).
 
         `deviation` is the standard deviation wanted of the sums, given x of `input_rms`.
         """
-        bits = self._bits if layer.bits is None else layer.bits
-        if bits != self._bits:
-            self._layer_bits[layer.name] = bits
-        weights = deviation / (input_rms * layer.features**0.5)
-        weight = self._tensor(
-            f"{layer.name}.W", self._grid(layer.columns, layer.features, weights, bits)
-        )
-        biases = BIAS_DEVIATION * self._rng.standard_normal(layer.columns)
-        bias = self._tensor(f"{layer.name}.b", biases.astype(np.float32))
-        return self.operator("Gemm", layer.name, [x, weight, bias], result, transB=1)
+        self.layers.append(layer)
+        scale = deviation / (input_rms * layer.features**0.5)
+        weights = self.weights(layer.name, layer.columns, layer.features, scale, layer.bits)
+        inputs = [x, self._tensor(f"{layer.name}.W", weights)]
+        if layer.bias:
+            biases = self.deviates((layer.columns,), BIAS_DEVIATION)
+            inputs.append(self._tensor(f"{layer.name}.b", biases))
+        return self.operator("Gemm", layer.name, inputs, result, transB=1)
 
     def embedding(self, layer: EmbeddingLayer, index: str, deviation: float) -> str:
         """Add the look-up of row `index` of a table whose elements have `deviation`."""
-        data = grid_table(self._rng, layer.rows, layer.features, deviation, EMBEDDING_BITS)
-        return self.operator(
-            "Gather", layer.name, [self._tensor(f"{layer.name}.table", data), index]
-        )
+        self.layers.append(layer)
+        table = f"{layer.name}.table"
+        if self._draws:
+            data = grid_table(self._rng, layer.rows, layer.features, deviation, EMBEDDING_BITS)
+            self._tensor(table, data)
+        return self.operator("Gather", layer.name, [table, index])
 
     def operator(
         self,
@@ -157,14 +193,29 @@ class NetMaker:
         name: str,
         inputs: Sequence[str],
         result: str | None = None,
-        **attributes: int,
+        **attributes: int | float | str | Sequence[int],
     ) -> str:
         """Add a node with one result, by default named after the node."""
         result = result or f"{name}.y"
-        node = helper.make_node(operator, inputs, [result], name=name)
+        self.node(operator, name, inputs, [result], **attributes)
+        return result
+
+    def has_node(self, name: str) -> bool:
+        """True if a node of that name was added."""
+        return any(node.name == name for node in self._nodes)
+
+    def node(
+        self,
+        operator: str,
+        name: str,
+        inputs: Sequence[str],
+        results: Sequence[str],
+        **attributes: int | float | str | Sequence[int],
+    ) -> None:
+        """Add a node."""
+        node = helper.make_node(operator, inputs, results, name=name)
         node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
         self._nodes.append(node)
-        return result
 
     def build(self, description: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """Return the model; `description` goes into its doc_string."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, Layer, LstmLayer
@@ -106,13 +108,17 @@ class ConcatJoint:
 
 @dataclass(frozen=True)
 class SumJoint:
-    """Dense of `encoded` + dense of `predicted`, Tanh -> dense -> `logits` (1, symbols)."""
+    """Dense of `encoded` + dense of `predicted`, Tanh -> dense -> `logits` (1, symbols).
+
+    `input_rms`: root mean square expected of both vectors.
+    """
 
     encoded: int
     predicted: int
     symbols: int
     hidden: int
     output_bits: int
+    input_rms: float = LSTM_OUTPUT_RMS
 
     @property
     def layers(self) -> tuple[DenseLayer, DenseLayer, DenseLayer]:
@@ -128,7 +134,7 @@ class SumJoint:
         for name, layer in zip(("encoded", "predicted"), halves, strict=True):
             x = maker.input(name, (1, 1, layer.features))
             x = maker.reshape(f"{layer.name}.row", x, (1, layer.features))
-            sums.append(maker.dense(layer, x, LSTM_OUTPUT_RMS, HALF_DEVIATION))
+            sums.append(maker.dense(layer, x, self.input_rms, HALF_DEVIATION))
         x = maker.operator("Add", "joint.sum", sums)
         x = maker.operator("Tanh", "joint.tanh", [x])
         maker.dense(output, x, TANH_RMS, result="logits")
@@ -184,6 +190,22 @@ class Decision:
             rms = RELU_RMS
         maker.dense(output, x, rms, result="scores")
         maker.output("scores", (1, self.classes))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A net given by the function that builds it; its layers are those the function adds."""
+
+    build: Callable[[NetMaker], None]
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        maker = NetMaker("", 8, 0.0, 0, 0, draws=False)
+        self.build(maker)
+        return tuple(maker.layers)
+
+    def make(self, maker: NetMaker) -> None:
+        self.build(maker)
 
 
 def _finish(maker: NetMaker, name: str, x: str, result: str, width: int) -> None:

@@ -24,6 +24,7 @@ from azsim.compiler.lower.weights import (
 )
 from azsim.errors import CompileError
 from azsim.graph import Node
+from azsim.graph.attributes import integer
 from azsim.graph.integer import IntegerKind, IntegerTensor, Linear, LstmCell, View
 from azsim_kernels import isa
 
@@ -61,11 +62,12 @@ def _kept_rows(node: Node, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def lower_lstm(node: Node, context: LoweringContext) -> None:
     """ONNX LSTM, forward, seq_length >= 1: Linear (x), then per step View, Linear (h), LstmCell."""
     steps, batch, _ = context.graph.values[node.inputs[0]].shape
-    hidden = context.graph.values[node.inputs[2]].shape[2]
+    hidden = integer(node.attributes, "hidden_size")
     sizes = Sizes(steps, batch, hidden)
     h_format, c_format = _state_formats(node, context)
     gates = _input_half(node, context, sizes)
-    h = initial_state(node, context, _optional(node, 4), sizes, h_format, "h")
+    first = initial_state if node.inputs[2] else _not_fed_back
+    h = first(node, context, _optional(node, 4), sizes, h_format, "h")
     c = initial_state(node, context, _optional(node, 5), sizes, c_format, "c")
     hidden_states = []
     for step in range(steps):
@@ -98,7 +100,7 @@ def _optional(node: Node, position: int) -> str:
 
 
 def _input_half(node: Node, context: LoweringContext, sizes: Sizes) -> IntegerTensor:
-    """gates = W x + b for all steps: int32 Q3.12 of shape (T, batch, 4H)."""
+    """gates = W x + b for all steps: Q3.12 of shape (T, batch, 4H)."""
     where = node_where(node)
     x = context.int8(node.inputs[0])
     weights = _weights(node, context, 1)
@@ -106,7 +108,7 @@ def _input_half(node: Node, context: LoweringContext, sizes: Sizes) -> IntegerTe
     multiplier, shift = row_multipliers(where, weights, x.scale * GATE_STEPS)
     check_accumulator(where, weights)
     shape = (sizes.steps, sizes.batch, gate_count(node) * sizes.hidden)
-    gates = context.new_tensor(f"{node.name}/gates_x", shape, Format("int32", 1 / GATE_STEPS))
+    gates = context.new_tensor(f"{node.name}/gates_x", shape, _gates_format(node))
     context.add(
         Linear(
             f"{node.name}/x",
@@ -121,6 +123,11 @@ def _input_half(node: Node, context: LoweringContext, sizes: Sizes) -> IntegerTe
         )
     )
     return gates
+
+
+def _gates_format(node: Node) -> Format:
+    """Of W x + b: int32, or already the 16-bit gates where nothing is fed back."""
+    return Format("int32" if node.inputs[2] else "int16", 1 / GATE_STEPS)
 
 
 def _weights(node: Node, context: LoweringContext, position: int) -> QuantizedWeights:
@@ -179,6 +186,15 @@ def initial_state(
     return tensor
 
 
+def _not_fed_back(
+    node: Node, context: LoweringContext, name: str, sizes: Sizes, form: Format, role: str
+) -> IntegerTensor:
+    """The h of a layer without recurrent weights: its format, no values."""
+    shape = (1, sizes.batch, sizes.hidden)
+    label = f"{node.name}/{role}_zero"
+    return IntegerTensor(label, shape, form.element, form.scale, form.zero_point, IntegerKind.NODE)
+
+
 def _step(
     node: Node,
     context: LoweringContext,
@@ -191,11 +207,13 @@ def _step(
     label = node.name if sizes.steps == 1 else f"{node.name}/t{step}"
     state_shape = (1, sizes.batch, sizes.hidden)
     gate_shape = (1, sizes.batch, gate_count(node) * sizes.hidden)
-    part = context.new_tensor(f"{label}/gates_t", gate_shape, Format("int32", 1 / GATE_STEPS))
+    part = context.new_tensor(f"{label}/gates_t", gate_shape, _gates_format(node))
     offset = step * sizes.batch * gate_count(node) * sizes.hidden
     context.add(View(f"{label}/view", gates_x.name, part.name, offset))
-    gates = context.new_tensor(f"{label}/gates", gate_shape, Format("int16", 1 / GATE_STEPS))
-    context.add(_hidden_half(node, context, f"{label}/h", h, part, gates))
+    gates = part
+    if node.inputs[2]:
+        gates = context.new_tensor(f"{label}/gates", gate_shape, Format("int16", 1 / GATE_STEPS))
+        context.add(_hidden_half(node, context, f"{label}/h", h, part, gates))
     c_format = Format("int16", c.scale)
     new_c = context.new_tensor(f"{label}/c", state_shape, c_format)
     h_format = Format("int8", h.scale, h.zero_point)

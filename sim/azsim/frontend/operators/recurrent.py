@@ -239,13 +239,15 @@ def _join(
 
 def _lower_lstm(node: OnnxNode, builder: GraphBuilder) -> None:
     def emit(run: _Run, x: str, outputs: tuple[str, ...]) -> None:
-        constants = tuple(run.constant(position) for position in (W, R, B))
-        states = (run.initial(INITIAL_H), run.initial(INITIAL_C))
+        recurrent = node.require(R).data
+        fed_back = recurrent is None or bool(np.any(recurrent))  # R of zeros multiplies nothing
+        weights = run.constant(W), run.constant(R) if fed_back else "", run.constant(B)
+        states = (run.initial(INITIAL_H) if fed_back else "", run.initial(INITIAL_C))
         attributes: dict[str, Attribute] = {"hidden_size": node.require(R).shape[2]}
         if node.whole("input_forget", 0):
             attributes["input_forget"] = 1
         name = node.name if run.only else builder.fresh_node(run.label(""))
-        builder.emit(name, "LSTM", (x, *constants, *states), outputs, attributes)
+        builder.emit(name, "LSTM", (x, *weights, *states), outputs, attributes)
 
     _lower_runs(node, builder, 2, emit)
 
