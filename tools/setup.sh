@@ -72,6 +72,12 @@ system_packages_for_rtl() {
     [ ${#missing[@]} -eq 0 ] || need_system "${missing[@]}"
 }
 
+# Chromium, for the tests of HTML pages: where it cannot be had, they are skipped and say so.
+browser_for_pages() {
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null && return
+    (need_system chromium chromium-driver) || echo "azsim: without Chromium the tests of HTML pages are skipped" >&2
+}
+
 # Tools of single targets: rtl-volume, rtl-synth, rtl-formal.
 case $purpose in
     verilator) command -v verilator >/dev/null && command -v g++ >/dev/null || need_system verilator g++; exit ;;
@@ -80,8 +86,8 @@ esac
 
 case $purpose in
     demo) extras="" ;;
-    test) extras="test,bench,sweep" ;;
-    dev) extras="dev,bench,sweep" ;;
+    test) extras="test,bench,sweep,report" ;;
+    dev) extras="dev,bench,sweep,report" ;;
     *) fail "setup.sh: the purpose must be demo, test or dev, not '$purpose'" ;;
 esac
 if [ -n "$extras" ] && has_rtl; then
@@ -94,6 +100,7 @@ echo "azsim: installing Python packages into .venv for '$purpose' (once; some mi
 pip_install hatchling
 pip_install --no-build-isolation -e ".${extras:+[$extras]}"
 case $extras in *rtl*) system_packages_for_rtl ;; esac
+case $extras in *test*|*dev*) browser_for_pages ;; esac
 
 case $purpose in
     dev) touch .venv/.setup-demo .venv/.setup-test .venv/.setup-dev ;;

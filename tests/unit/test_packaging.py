@@ -68,6 +68,8 @@ def test_the_wheel_holds_code_chips_examples_and_licence_and_nothing_else(
         wanted = {path.relative_to(repository) for path in files if "__pycache__" not in str(path)}
         missing = {f"azsim/_data/{path.as_posix()}" for path in wanted} - inside
         assert not missing
+    assets = {f"azsim/report/html/assets/page.{kind}" for kind in ("html.j2", "css", "js")}
+    assert assets <= names
     assert {"azsim/py.typed", "azsim_kernels/py.typed"} <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]

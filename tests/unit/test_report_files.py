@@ -21,7 +21,7 @@ FILES = [
     "BANDWIDTH_REPORT.csv", "COMPUTE_REPORT.csv", "DETAILED_ACCESS_REPORT.csv",
     "ENERGY_REPORT.csv", "ERT.yaml", "SPARSE_REPORT.csv", "WEIGHT_PATH_REPORT.csv",
     "action_counts.yaml", "energy.png", "lanes.png", "layers.png", "outputs.npz", "summary.json",
-    "timeline.png", "weight_path.png",
+    "timeline.json", "timeline.png", "weight_path.png",
 ]  # fmt: skip
 Refuse = Callable[..., None]
 

@@ -139,6 +139,8 @@ def test_layers_by_hand() -> None:
         "weights": 160,
         "nonzeros": 80,
         "stream_bytes": 96,
+        "products": 240,  # 80 nonzeros in each of 3 steps
+        "products_per_cycle": 64,
         "dram_bytes": 32_000,
         "span_cycles": 4000,
         "memory_cycles": 2000,

@@ -12,6 +12,7 @@ from azsim.cli import (
     compare_commands,
     energy_commands,
     model_commands,
+    report_commands,
     rtl_commands,
     run_commands,
     sweep_commands,
@@ -58,6 +59,7 @@ def _options(
 
 
 run_commands.register(app)
+report_commands.register(app)
 compare_commands.register(app)
 model_commands.register(app)
 chip_commands.register(app)

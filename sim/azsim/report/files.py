@@ -22,23 +22,26 @@ from azsim.report.record import RunRecord
 from azsim.report.sparse import write_sparse_report
 from azsim.report.summary import build_summary, save_summary
 from azsim.report.timeline import save_timeline
+from azsim.report.timeline_file import write_timeline
 from azsim.report.weight_path import write_weight_path_report
 from azsim.report.weight_path_figure import save_lanes, save_weight_path
 
 OUTPUTS = "outputs.npz"
-TIMELINE, LAYERS = "timeline.png", "layers.png"
+TIMELINE, LAYERS, TIMELINE_FILE = "timeline.png", "layers.png", "timeline.json"
 COMPUTE_REPORT, BANDWIDTH_REPORT = "COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv"
 ACCESS_REPORT, SPARSE_REPORT = "DETAILED_ACCESS_REPORT.csv", "SPARSE_REPORT.csv"
 WEIGHT_PATH_REPORT = "WEIGHT_PATH_REPORT.csv"
 WEIGHT_PATH, LANES = "weight_path.png", "lanes.png"
 ENERGY_REPORT, ENERGY = "ENERGY_REPORT.csv", "energy.png"
 ACTION_COUNTS, REFERENCE_TABLE = "action_counts.yaml", "ERT.yaml"
+REPORT = "report.html"
+"""Only there if it was asked for."""
 EXPLAIN_FILES = (WEIGHT_PATH_REPORT, WEIGHT_PATH, LANES)
 """Only in the folder of a run that asked where the time went."""
 RUN_FILES = (
     SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, WEIGHT_PATH_REPORT,
-    OUTPUTS, TIMELINE, LAYERS, WEIGHT_PATH, LANES, ENERGY_REPORT, ENERGY, ACTION_COUNTS,
-    REFERENCE_TABLE,
+    OUTPUTS, TIMELINE, TIMELINE_FILE, LAYERS, WEIGHT_PATH, LANES, ENERGY_REPORT, ENERGY,
+    ACTION_COUNTS, REFERENCE_TABLE,
 )  # fmt: skip
 
 
@@ -72,6 +75,7 @@ def _write_files(record: RunRecord, folder: Path) -> None:
     if not record.timing_only:
         save_outputs(record, folder / OUTPUTS)
     save_timeline(record, folder / TIMELINE)
+    write_timeline(record, folder / TIMELINE_FILE)
     save_layers(record, folder / LAYERS)
     if record.weight_path is not None:
         write_weight_path_report(record, folder / WEIGHT_PATH_REPORT)
@@ -108,7 +112,7 @@ def _check_existing(out: Path, target: Path) -> None:
     found = sorted(entry.name for entry in target.iterdir())
     if found and not is_run(target):
         raise ConfigError(f"{out}: must be new, empty or the folder of an earlier run")
-    foreign = [name for name in found if name not in RUN_FILES]
+    foreign = [name for name in found if name not in (*RUN_FILES, REPORT)]
     if foreign:
         raise ConfigError(
             f"{out}: must hold nothing but an earlier run to be replaced, not '{foreign[0]}'"

@@ -99,6 +99,12 @@ def tile_numbers(commands: Commands) -> Ints:
     return numbers
 
 
+def first_tiles_end(steps: StepIntervals, tiles: int) -> int:
+    """End of the last PRODUCT of the first `tiles` tiles; the whole step if there is none."""
+    early = (steps.tile != NO_TILE) & (steps.tile < tiles)
+    return int(steps.free[early].max(initial=0)) or steps.cycles
+
+
 def spread(steps: StepIntervals, amount: Floats, edges: Floats) -> Floats:
     """Spread each command's `amount` evenly over its interval; return the sums between `edges`.
 

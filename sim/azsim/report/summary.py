@@ -16,7 +16,14 @@ import numpy as np
 
 from azsim._atomic import replaced_file
 from azsim.report.energy import energy_summary
-from azsim.report.layers import LayerRow, layer_rows, products_per_cycle, run_traffic, run_work
+from azsim.report.layers import (
+    LayerRow,
+    layer_rows,
+    products,
+    products_per_cycle,
+    run_traffic,
+    run_work,
+)
 from azsim.report.memory import lpddr_figures, traffic_figures
 from azsim.report.record import RunRecord
 from azsim.report.weight_path import weight_path_summary
@@ -44,7 +51,7 @@ def build_summary(record: RunRecord) -> Summary:
         "sqnr_db": {name: rounded(value, 6) for name, value in sorted(record.sqnr_db.items())},
         "verified": _verified(record),
         "energy": energy_summary(record),
-        "layers": [_layer(row) for row in rows],
+        "layers": [_layer(record, row) for row in rows],
         "weight_path": weight_path_summary(record),
     }
 
@@ -188,7 +195,7 @@ def _verified(record: RunRecord) -> Summary | None:
     return {"steps": check.steps, "exact": check.exact, "first_difference": check.first_difference}
 
 
-def _layer(row: LayerRow) -> Summary:
+def _layer(record: RunRecord, row: LayerRow) -> Summary:
     return {
         "name": row.info.name,
         "operator": row.info.operator,
@@ -198,6 +205,8 @@ def _layer(row: LayerRow) -> Summary:
         "weights": row.info.weights,
         "nonzeros": row.info.nonzeros,
         "stream_bytes": row.info.stream_bytes,
+        "products": products(record, row.info),
+        "products_per_cycle": products_per_cycle(record, row.info),
         "dram_bytes": row.counters.dram_bytes,
         "span_cycles": row.counters.span_cycles,
         "memory_cycles": row.work.memory_cycles,

@@ -14,7 +14,14 @@ import numpy as np
 
 from azsim.graph.text import one_line
 from azsim.report.figure import plain, save_figure
-from azsim.report.intervals import NO_TILE, StepIntervals, spread, step_intervals, unit_use
+from azsim.report.intervals import (
+    NO_TILE,
+    StepIntervals,
+    first_tiles_end,
+    spread,
+    step_intervals,
+    unit_use,
+)
 from azsim.report.layer_groups import GREY, PALETTE, LayerGroups, layer_groups
 from azsim.report.record import RunRecord
 from azsim_kernels import isa
@@ -164,7 +171,7 @@ def _draw_use(axes: Axes, record: RunRecord, steps: StepIntervals) -> None:
 
 def _draw_zoom(axes: Axes, steps: StepIntervals) -> None:
     """Every command up to the end of the first tiles; a tile keeps number and colour on its way."""
-    end = _zoom_end(steps)
+    end = first_tiles_end(steps, ZOOM_TILES)
     shown = steps.chosen(steps.start < end)
     colours = np.array([*PALETTE, GREY])
     number = np.where(shown.tile == NO_TILE, len(PALETTE), shown.tile % len(PALETTE))
@@ -187,12 +194,6 @@ def _draw_zoom(axes: Axes, steps: StepIntervals) -> None:
     )
     _time_axis(axes, end)
     axes.set_xlabel("cycle")
-
-
-def _zoom_end(steps: StepIntervals) -> int:
-    """End of the last PRODUCT of the first tiles; the whole step if there is none."""
-    early = (steps.tile != NO_TILE) & (steps.tile < ZOOM_TILES)
-    return int(steps.free[early].max(initial=0)) or steps.cycles
 
 
 def _label_commands(axes: Axes, shown: StepIntervals, end: int) -> None:
