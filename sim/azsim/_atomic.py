@@ -55,6 +55,13 @@ def replaced_file(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def save_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all. Raises ConfigError if it cannot be written."""
+    # a name from a model file may hold half of a surrogate pair, which UTF-8 has no bytes for
+    with replaced_file(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+
+
 def cannot_write(path: Path, error: OSError) -> ConfigError:
     """The error of a file that cannot be written."""
     return ConfigError(f"{path}: cannot be written: {error.strerror or error}")

@@ -10,6 +10,7 @@ from azsim.cli import (
     chip_commands,
     codec_commands,
     compare_commands,
+    compress_commands,
     energy_commands,
     model_commands,
     report_commands,
@@ -61,6 +62,7 @@ def _options(
 run_commands.register(app)
 report_commands.register(app)
 compare_commands.register(app)
+compress_commands.register(app)
 model_commands.register(app)
 chip_commands.register(app)
 energy_commands.register(app)

@@ -6,8 +6,8 @@ the support rules of its operator and written down in canonical form (`DEFAULT_O
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,29 @@ def read_onnx(path: str | Path) -> Graph:
         raise ModelError(one_line(f"{path}: {error}")) from None
 
 
+@dataclass(frozen=True)
+class FileParts:
+    """A model file's graph with what the file itself calls things: `constants` by the file's value
+    name, folded ones too; `node_names`: name of each node by its first output."""
+
+    graph: Graph
+    constants: Mapping[str, Operand]
+    node_names: Mapping[str, str]
+
+
+def read_parts(path: str | Path) -> FileParts:
+    """Read an ONNX file as `read_onnx` does, for those who write it again.
+
+    Raises ModelError as `read_onnx`.
+    """
+    path = Path(path)
+    try:
+        model, places = load_model(path)
+        return _Reader(model, TensorReader(path, places)).parts()
+    except ModelError as error:
+        raise ModelError(one_line(f"{path}: {error}")) from None
+
+
 def _refuse_repeated(names: Iterable[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
@@ -93,6 +116,18 @@ class _Reader:
         graph = apply_patterns(self._finish())
         verify_graph(graph)
         return graph
+
+    def parts(self) -> FileParts:
+        """Return the verified graph beside the file's own constants and node names."""
+        graph = self.read()
+        constants = {
+            name: operand
+            for name, operand in self._builder.operands.items()
+            if operand.data is not None
+        }
+        named = zip(self._graph.node, self._node_names, strict=True)
+        names = {node.output[0]: name for node, name in named if node.output}
+        return FileParts(graph, constants, names)
 
     def _name_nodes(self) -> list[str]:
         """Return a name for each node; an unnamed one is called OPERATOR_index."""

@@ -73,7 +73,8 @@ def own_or_rounded(
     """Weights of `node` from constant `name`; `rows` turns its array into (N, K), `part` names
     which rows those are if not all.
 
-    A model's own integers are taken as they are unless the plan wants fewer bits than they have.
+    A model's own integers are taken as they are unless the plan wants fewer bits than they need;
+    where they need fewer than their type has, the plan's bits are their width.
     """
     value, wanted = context.graph.values[name], context.plan.bits_of(node.name)
     assert value.data is not None  # the verifier made sure
@@ -84,7 +85,7 @@ def own_or_rounded(
             return quantize_rows(rows(data), wanted)
         kept = np.where(rows(data) == 0, 0, rows(stored.integers))  # pruned ones are zero
         scales = rows(np.broadcast_to(stored.scale, data.shape))[:, 0]
-        own = stored_rows(kept, scales.astype(np.float64), stored.bits)
+        own = stored_rows(kept, scales.astype(np.float64), min(stored.bits, wanted))
         if wanted >= own.bits:
             return own
         context.requantized[node.name] = f"{node.name}: {own.bits} to {wanted} bits"

@@ -1,0 +1,225 @@
+"""`azsim compress-model`: post-training compression of an ONNX model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from azsim.cli.options import ChipOption, ModelArgument, SetOption
+from azsim.cli.progress import progress_bars
+from azsim.cli.screen import plain_table, reader_may_leave, screen
+from azsim.compress import (
+    CALIBRATIONS,
+    Budget,
+    CompressionResult,
+    ScanRow,
+    WeightPlan,
+    compress_model,
+    load_plan,
+    option_wish,
+)
+from azsim.config import load_chip
+from azsim.errors import ConfigError
+from azsim.graph.text import one_line
+
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="Compressed model, ONNX.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("compress-model")(compress)
+
+
+def compress(
+    model: ModelArgument,
+    output: OutputOption,
+    bits: Annotated[
+        int | None,
+        typer.Option("--bits", metavar="N", help="Weight bits: 8, 6, 5, 4, 3 or 2."),
+    ] = None,
+    sparsity: Annotated[
+        float | None,
+        typer.Option("--sparsity", metavar="SHARE", help="Share of zero weights."),
+    ] = None,
+    pruning: Annotated[
+        str | None,
+        typer.Option(
+            "--pruning", metavar="WAY", help="magnitude, or balanced: alike in each bank of a row."
+        ),
+    ] = None,
+    bank: Annotated[
+        int | None,
+        typer.Option("--bank", metavar="N", help="Weights of a bank; default 64."),
+    ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option("--scales", metavar="KIND", help="One scale per row or tensor."),
+    ] = None,
+    codebook: Annotated[
+        int | None,
+        typer.Option(
+            "--codebook", metavar="N", help="2 to 32 centroids of 8 bits, in place of --bits."
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", readable=False, help="Plan per layer, YAML."),
+    ] = None,
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            "-i",
+            "--input",
+            "--calibrate",
+            metavar="FILE",
+            readable=False,
+            help="Frames that set activation grids; without, only weights are quantized.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", metavar="N", help="Frames to use; default: all.")
+    ] = None,
+    calibration: Annotated[
+        str, typer.Option(metavar="WAY", help="How ranges are chosen: minmax, percentile or mse.")
+    ] = "minmax",
+    budget_bytes: Annotated[
+        int | None,
+        typer.Option("--budget-bytes", metavar="N", help="Choose widths: bytes of weights."),
+    ] = None,
+    budget_mb_per_s: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-mb-per-s", metavar="X", help="Choose widths: weights read from DRAM."
+        ),
+    ] = None,
+    scan: Annotated[
+        bool,
+        typer.Option("--scan", help="Also each layer alone in each width: table, .csv, .png."),
+    ] = False,
+    plan_out: Annotated[
+        Path | None,
+        typer.Option("--plan-out", metavar="FILE", help="Write the plan of each layer, YAML."),
+    ] = None,
+    chip: ChipOption = "az1",
+    overrides: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+) -> None:
+    """Quantize and prune a model after training; the result is a QDQ ONNX file.
+
+    Bytes are those of the chip's own encoder. What a plan file says of single
+    layers goes over the options; docs/compression.md has every key.
+
+    \b
+    Examples:
+      azsim compress-model m.onnx -o c.onnx --bits 5 --sparsity 0.5 -i frames.npz
+      azsim compress-model m.onnx -o c.onnx --plan plan.yaml -i frames.npz
+      azsim compress-model m.onnx -o c.onnx --codebook 16 --calibration mse
+      azsim compress-model m.onnx -o c.onnx --budget-bytes 400000 -i frames.npz
+      azsim compress-model m.onnx -o c.onnx --scan -i frames.npz
+    """
+    if calibration not in CALIBRATIONS:
+        raise ConfigError(f"--calibration: must be minmax, percentile or mse, not {calibration}")
+    wish = option_wish(
+        {
+            "bits": bits,
+            "sparsity": sparsity,
+            "pruning": pruning,
+            "bank": bank,
+            "scales": scales,
+            "codebook": codebook,
+            "calibration": calibration,
+        }
+    )
+    weight_plan = WeightPlan(wish) if plan is None else load_plan(plan, wish)
+    budget = None
+    if budget_bytes is not None or budget_mb_per_s is not None:
+        budget = Budget(budget_bytes, budget_mb_per_s)
+    config = load_chip(chip, overrides or ())
+    with progress_bars() as progress:
+        result = compress_model(
+            model,
+            output,
+            plan=weight_plan,
+            input=input,
+            frames=frames,
+            calibration=wish.calibration or "minmax",
+            chip=config,
+            budget=budget,
+            plan_file=plan_out,
+            scan=scan,
+            progress=progress,
+        )
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps(result.to_json(), indent=2))
+        else:
+            _print(result, output, input is not None)
+
+
+def _print(result: CompressionResult, output: Path, calibrated: bool) -> None:
+    console = screen()
+    if result.scan:
+        console.print(_scan_table(result.scan))
+        console.print()
+    console.print(_layer_table(result))
+    shown = "no noise" if result.sqnr_db is None else f"{result.sqnr_db:.2f} dB"
+    console.print(
+        f"whole net against the float model: {shown} on {result.frames}", markup=False,
+        soft_wrap=True,
+    )  # fmt: skip
+    if result.left:
+        names = ", ".join(map(one_line, result.left))
+        console.print(f"left as they are: {names}", markup=False, soft_wrap=True)
+    if calibrated:
+        console.print(f"{result.grids} activations have grids")
+    else:
+        console.print("activations are as they were: no frames to calibrate on (-i)")
+    for path in (output, *result.files):
+        console.print(f"written: {one_line(str(path))}", markup=False, soft_wrap=True)
+
+
+def _decibels(value: float | None) -> str:
+    return "exact" if value is None or value == float("inf") else f"{value:.2f}"
+
+
+def _layer_table(result: CompressionResult) -> Table:
+    table = plain_table(
+        "layer", "weights", "bytes before", "after", "bits/weight", "SQNR dB", "plan"
+    )
+    for layer in result.layers:
+        table.add_row(
+            Text(one_line(layer.name)),
+            str(layer.after.weights),
+            str(layer.before.stream_bytes),
+            str(layer.after.stream_bytes),
+            f"{layer.after.bits_per_weight:.3f}",
+            _decibels(layer.sqnr_db),
+            layer.plan.text,
+        )
+    before, after = result.before, result.after
+    table.add_row(
+        "all", str(after.weights), str(before.stream_bytes), str(after.stream_bytes),
+        f"{after.bits_per_weight:.3f}", "", f"on {result.chip}, decoder {result.profile}",
+    )  # fmt: skip
+    return table
+
+
+def _scan_table(rows: tuple[ScanRow, ...]) -> Table:
+    table = plain_table("layer alone", "bytes", "bits/weight", "weights dB", "output dB", "plan")
+    for row in rows:
+        table.add_row(
+            Text(one_line(row.layer)),
+            str(row.size.stream_bytes),
+            f"{row.size.bits_per_weight:.3f}",
+            _decibels(row.weights_sqnr_db),
+            _decibels(row.sqnr_db),
+            row.plan.text,
+        )
+    return table
