@@ -86,8 +86,8 @@ esac
 
 case $purpose in
     demo) extras="" ;;
-    test) extras="test,bench,sweep,report" ;;
-    dev) extras="dev,bench,sweep,report" ;;
+    test) extras="test,bench,sweep,report,trace" ;;
+    dev) extras="dev,bench,sweep,report,trace" ;;
     *) fail "setup.sh: the purpose must be demo, test or dev, not '$purpose'" ;;
 esac
 if [ -n "$extras" ] && has_rtl; then

@@ -367,10 +367,13 @@ def _put_channel(lp: Lpddr, at: int, number: int, params: LpddrParams) -> None:
 
 
 def new_chip_memory(
-    memory: LpddrMemory, patterns: Sequence[HostPattern] = (), by_row: bool = True
+    memory: LpddrMemory,
+    patterns: Sequence[HostPattern] = (),
+    by_row: bool = True,
+    trace_commands: int = 0,
 ) -> Lpddr:
     """Return the memory of a chip at time 0, with the traffic of its host; see `new_lpddr`."""
-    lp = new_lpddr(memory.params, by_row, patterns=patterns)
+    lp = new_lpddr(memory.params, by_row, trace_commands, patterns)
     lp[CORE_MHZ], lp[PATH_CYCLES] = memory.core_mhz, memory.path_cycles
     return lp
 

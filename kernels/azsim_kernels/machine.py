@@ -28,6 +28,7 @@ from azsim_kernels.machine_spans import attribute_channels, end_spans
 from azsim_kernels.machine_start import close_tile
 from azsim_kernels.machine_types import (
     FAR,
+    KEPT_SPANS,
     RUNNING,
     WANTS,
     WATCHDOG,
@@ -87,7 +88,8 @@ def run_step(
     times: Ints,
     max_cycles: int,
 ) -> int:
-    """Run the program once; return its status, WATCHDOG after `max_cycles`, or WANTS.
+    """Run the program once; return its status, WATCHDOG after `max_cycles` or when `spans` is full
+    (the caller takes them and sets `kept_spans` to 0), or WANTS.
 
     The length of the step is `core["now"]`; the rest of the result stands in `times`
     (4, commands) and in `core`. On WANTS the caller does what these fields of `core` say and
@@ -104,7 +106,7 @@ def run_step(
     room = WINDOW_BITS // params["port_bits"]
     status = DONE if commands.size == 0 else RUNNING
     while status == RUNNING:
-        if core["now"] > max_cycles:
+        if core["now"] > max_cycles or core["kept_spans"] >= KEPT_SPANS:
             return WATCHDOG
         if core["resume"] == 1:
             core["resume"] = 0

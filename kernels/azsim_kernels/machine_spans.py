@@ -18,9 +18,18 @@ from azsim_kernels.machine_types import (
 
 @kernel
 def close_span(core: Records, number: int, stall: int, now: int) -> None:
-    """Give the cycles of an engine's open span to its class and open one of class `stall`."""
+    """Give the cycles of an engine's open span to its class and open one of class `stall`. With
+    `keeps_spans` the closed one is kept, a DECODE command as one of class DECODING.
+    """
     engine = core["engines"][number]
     if engine["stall"] != stall:
+        if core["keeps_spans"] == 1 and engine["stall"] < FETCHING and engine["since"] < now:
+            place = core["kept_spans"]
+            core["spans"][place, 0] = number
+            core["spans"][place, 1] = engine["stall"]
+            core["spans"][place, 2] = engine["since"]
+            core["spans"][place, 3] = now
+            core["kept_spans"] = place + 1
         if engine["stall"] < DECODING:
             core["stalls"][number, engine["stall"]] += now - engine["since"]
         engine["stall"] = stall

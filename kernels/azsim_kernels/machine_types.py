@@ -140,6 +140,8 @@ CLOCK = _record(
     "memory_next",  # LPDDR: cycle in which the first completion known is visible
     "host_next",  # LPDDR: cycle in which the host may issue its next request
     "resume",  # the four phases of `now` are done up to the third
+    "keeps_spans",  # 1: closed spans are kept in `spans`, see `machine_spans.close_span`
+    "kept_spans",  # so many stand there; at KEPT_SPANS the kernel stops (WATCHDOG)
 )
 
 ENGINE = _record(
@@ -234,6 +236,9 @@ MAX_ENGINES = isa.engine_count(MAX_UNITS)
 MAX_IN_FLIGHT = 1024  # bursts of each DMA
 MAX_FIFO_WORDS = 4096
 MAX_SEMAPHORES = 256
+KEPT_SPANS = 2048
+# Behind them room for those of one more cycle and of the end of a step.
+SPAN_ROOM = KEPT_SPANS + 4 * MAX_ENGINES
 WINDOW = 2 * MAX_FIFO_WORDS  # words remembered: those without credit, and 8 whose beats may be late
 
 # The state of all blocks during a step. One record of fixed size: kernels pass it as one pointer,
@@ -253,10 +258,11 @@ CORE = np.dtype(
         ("completions", np.int64, (2, 2 * MAX_IN_FLIGHT, 2)),  # by bus: cycle, ticket of a burst
         ("bursts", np.int64, (MAX_UNITS, MAX_IN_FLIGHT, 2)),  # by channel: words, "data is there"
         ("words", np.int64, (MAX_UNITS, 3, WINDOW)),  # of the last words: ACCEPT, FIRE, RUN
+        ("spans", np.int64, (SPAN_ROOM, 4)),  # closed ones: engine, class, first cycle, end
     ],
     align=True,
 )
-CORE_RINGS = ("completions", "bursts", "words")
+CORE_RINGS = ("completions", "bursts", "words", "spans")
 
 # Rows of `words` of a unit.
 ACCEPT = 0  # cycle in which the word was accepted

@@ -18,6 +18,7 @@ from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import ChipConfig, load_chip
 from azsim.config.host_traffic import TrafficPattern, load_traffic
 from azsim.counters import Counters, WeightPath
+from azsim.counters.recording import Recordings, RecordPlan
 from azsim.energy import load_rates
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
@@ -29,6 +30,7 @@ from azsim.program import Port, Program
 from azsim.reference.integers import run_integers
 from azsim.report.files import write_run
 from azsim.report.record import HostTraffic, RunRecord, Verification
+from azsim.report.trace import TraceWish, write_trace
 from azsim.session import Session
 
 IntegerArray = npt.NDArray[np.integer[Any]]
@@ -82,6 +84,7 @@ def run(
     out: str | Path | None = None,
     cache: bool = True,
     host_traffic: Sequence[str | Path] = (),
+    trace: str | Path | TraceWish | None = None,
     progress: Progress | None = None,
     session: Session | None = None,
 ) -> RunRecord:
@@ -104,6 +107,7 @@ def run(
         cache: keep compiled programs in the user's cache folder, and use them.
         host_traffic: names or files of patterns that the rest of the device puts on the memory
             (docs/memory.md); the run is timed once more without them.
+        trace: file for a trace of the run (docs/traces.md); a `TraceWish` says which frames.
         progress: called as progress(stage, done, total).
         session: what runs on the same graph and frames share; None shares nothing.
 
@@ -115,6 +119,9 @@ def run(
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
     load_rates(chip_config)  # a bad energy table is told now, not after the simulation
     patterns = load_traffic(host_traffic, chip_config)
+    wish = TraceWish(Path(trace)) if isinstance(trace, str | Path) else trace
+    if wish is not None:
+        wish.check(chip_config.core.clock_mhz)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
     with Warming() as warming:  # a first run compiles kernels beside its own work
@@ -141,7 +148,9 @@ def run(
     del graph  # the float weights are most of what a run holds, and not needed any more
     if not verify:
         prepared = replace(prepared, integers=None)
-    modes = _Modes(timing_only, verify, explain, patterns)
+    steps = prepared.inputs.steps
+    plan = None if wish is None else wish.plan(steps, frames_per_pass)
+    modes = _Modes(timing_only, verify, explain, patterns, plan)
     outcome = _simulate(prepared, chip_config, frames_per_pass, modes, tell)
     outputs = _per_frame(outcome.outputs, frames_per_pass, prepared.inputs.steps)
     record = RunRecord(
@@ -167,7 +176,10 @@ def run(
         wall_seconds=outcome.seconds,
         weight_path=outcome.weight_path,
         host_traffic=outcome.host_traffic,
+        recordings=outcome.recordings,
     )
+    if wish is not None:
+        write_trace(record, wish.path, wish.unit)
     if out is not None:
         write_run(record, Path(out))
     return record
@@ -181,6 +193,7 @@ class _Modes:
     verify: bool
     explain: bool
     host_traffic: tuple[TrafficPattern, ...]
+    record: RecordPlan | None
 
 
 @dataclass(frozen=True)
@@ -193,6 +206,7 @@ class _Outcome:
     weight_path: WeightPath | None
     seconds: float
     host_traffic: HostTraffic | None
+    recordings: Recordings | None
 
 
 def _simulate(
@@ -213,6 +227,7 @@ def _simulate(
         timing_only=modes.timing_only,
         explain=modes.explain,
         host_traffic=modes.host_traffic or None,
+        record=modes.record,
         progress=lambda done: tell("simulating", done, len(steps)),
     )
     verification = None
@@ -236,6 +251,7 @@ def _simulate(
         result.weight_path,
         result.seconds,
         traffic,
+        result.recordings,
     )
 
 

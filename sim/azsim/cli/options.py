@@ -12,6 +12,7 @@ from azsim._atomic import output_place
 from azsim.api import PlanWishes
 from azsim.cli.completing import complete_chip, complete_traffic
 from azsim.errors import ConfigError
+from azsim.report.trace import TraceWish, parse_window
 
 # readable=False: files are refused where they are read, in the words of the other refusals
 ModelArgument = Annotated[
@@ -83,6 +84,22 @@ FramesPerPassOption = Annotated[
         help="Frames computed together on one load of the weights.",
     ),
 ]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="FILE", help="Write a trace for ui.perfetto.dev."),
+]
+TraceWindowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-window",
+        metavar="START:END",
+        help="Frames to trace in full; default: sampled over the run.",
+    ),
+]
+TraceTimeOption = Annotated[
+    str,
+    typer.Option("--trace-time", metavar="ns|cycles", help="What a ns of the viewer stands for."),
+]
 CalibrateOption = Annotated[
     Path | None,
     typer.Option(
@@ -92,6 +109,19 @@ CalibrateOption = Annotated[
         help="Frames that set activation scales; default: the input.",
     ),
 ]
+
+
+def trace_wish(trace: Path | None, window: str | None, unit: str) -> TraceWish | None:
+    """Return what the user wants of a trace, None if there shall be none.
+
+    Raises:
+        ConfigError: a window that is none, or without a trace.
+    """
+    if trace is None:
+        if window is not None:
+            raise ConfigError("--trace-window: needs --trace FILE")
+        return None
+    return TraceWish(trace, None if window is None else parse_window(window), unit)
 
 
 def plan_wishes(

@@ -23,7 +23,11 @@ from azsim.cli.options import (
     ModelArgument,
     SetOption,
     SparsityOption,
+    TraceOption,
+    TraceTimeOption,
+    TraceWindowOption,
     plan_wishes,
+    trace_wish,
 )
 from azsim.cli.progress import progress_bars
 from azsim.cli.screen import reader_may_leave, screen
@@ -31,6 +35,7 @@ from azsim.graph.text import one_line
 from azsim.report.console import print_summary
 from azsim.report.files import check_out
 from azsim.report.record import RunRecord
+from azsim.report.trace import traced_passes
 from azsim.report.weight_path_console import print_weight_path
 from azsim.zoo import build_zoo, save_onnx
 
@@ -76,6 +81,9 @@ def run(
         bool,
         typer.Option("--explain", help="Show where the first pass's time went, and what-ifs."),
     ] = False,
+    trace: TraceOption = None,
+    trace_window: TraceWindowOption = None,
+    trace_time: TraceTimeOption = "ns",
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
     ] = True,
@@ -95,9 +103,11 @@ def run(
       azsim run model.onnx -i frames.npz --set mac_array.lanes=16
       azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
       azsim run model.onnx -i frames.npz --host-traffic music --host-traffic display
+      azsim run model.onnx -i frames.npz --trace run.pftrace --trace-window 0:4
     """
     if out is not None:
         check_out(out)
+    wish = trace_wish(trace, trace_window, trace_time)
     wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
     with progress_bars() as progress:
         record = run_model(
@@ -119,9 +129,10 @@ def run(
             explain=explain,
             out=out,
             cache=cache,
+            trace=wish,
             progress=progress,
         )
-    return _show(record, out, explain)
+    return _show(record, out, explain, trace)
 
 
 def demo(
@@ -155,12 +166,16 @@ def demo(
     return _show(record, out)
 
 
-def _show(record: RunRecord, out: Path | None, explain: bool = False) -> int:
+def _show(
+    record: RunRecord, out: Path | None, explain: bool = False, trace: Path | None = None
+) -> int:
     with reader_may_leave():
         print_summary(record, screen())
         if explain:
             print_weight_path(record, screen())
         if out is not None:
             print(f"written: {one_line(str(out))}")
+        if trace is not None:
+            print(f"written: {one_line(str(trace))} ({traced_passes(record)})")
     check = record.verification
     return 1 if check is not None and check.exact != check.steps else 0

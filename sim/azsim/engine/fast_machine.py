@@ -76,6 +76,7 @@ class FastMachine:
     keep_bytes          most bytes of decoded weights to keep
     host_traffic        None: each step begins with an idle LPDDR memory. Else its time goes on from
                         step to step, with these patterns on the host port
+    memory_trace        LPDDR: room for so many commands in the memory's trace
 
     Raises:
         SimulationError: a command the machine does not have, memories of a wrong type or size, or
@@ -95,6 +96,7 @@ class FastMachine:
         timing_only: bool = False,
         keep_bytes: int = KEEP_BYTES,
         host_traffic: Sequence[HostPattern] | None = None,
+        memory_trace: int = 0,
     ) -> None:
         kinds = np.ascontiguousarray(semaphore_kinds, np.int64)
         initial = np.ascontiguousarray(semaphore_initial, np.int64)
@@ -105,7 +107,7 @@ class FastMachine:
         self._plan = build_plan(params, commands, abuf.size)
         layout = lay_out_tiles(params, self._plan, (dram, store), keep_bytes)
         self._core = np.zeros(1, CORE)
-        self._memory = MemoryState(params, dram.size, host_traffic)
+        self._memory = MemoryState(params, dram.size, host_traffic, memory_trace)
         self._tables = new_tables(params, layout, abuf.size)
         dense = params.slot_weights if (self._plan.commands["opcode"] == isa.PACK).any() else 0
         self._storage = new_storage(params, layout, (dram, store, abuf), dense)

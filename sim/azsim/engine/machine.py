@@ -12,9 +12,11 @@ import numpy.typing as npt
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import WeightPath
+from azsim.counters.recording import StepRecording
 from azsim.engine.cuts import layer_ends
 from azsim.engine.fast_machine import DEFAULT_MAX_CYCLES
 from azsim.engine.params import machine_params
+from azsim.engine.recorder import MEMORY_ROOM
 from azsim.engine.trouble import explain
 from azsim.engine.weight_path import observe_weight_path
 from azsim.engine.what_if import WhatIfMachine, what_if_runs
@@ -44,6 +46,7 @@ class Machine:
         chip: ChipConfig,
         timing_only: bool = False,
         host_traffic: Sequence[TrafficPattern] | None = None,
+        records: bool = False,
     ) -> None:
         if program.config_hash != chip.config_hash():
             raise SimulationError(
@@ -65,7 +68,9 @@ class Machine:
             host_traffic=None
             if host_traffic is None
             else [pattern.kernel_pattern() for pattern in host_traffic],
+            memory_trace=MEMORY_ROOM if records else 0,
         )
+        self._recorded: tuple[isa.StepResult, StepRecording] | None = None
 
     def step(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], isa.StepResult]:
         """Run the program once on `inputs` (integers of the ports' shapes); return the outputs by
@@ -84,6 +89,24 @@ class Machine:
             raise SimulationError(explain(self._program, result))
         outputs = {} if self._timing_only else {p.name: self._get(p) for p in self._program.outputs}
         return outputs, result
+
+    def recorded_step(
+        self, inputs: Mapping[str, Array], max_bytes: int
+    ) -> tuple[dict[str, Array], isa.StepResult, StepRecording]:
+        """Run the program once as `step`, and record it, up to about `max_bytes` of a trace.
+
+        A step that takes the times of the last one recorded has its recording too.
+
+        Raises:
+            ModelError, SimulationError: as `step`.
+        """
+        known = self._recorded[0] if self._recorded is not None else None
+        recorder = self._fast.record(max_bytes, known)
+        outputs, result = self.step(inputs)
+        self._fast.stop_recording()
+        if self._recorded is None or self._recorded[0] is not result:
+            self._recorded = (result, recorder.recording(result, self.command_products))
+        return outputs, result, self._recorded[1]
 
     def weight_path(self, inputs: Mapping[str, Array], free: npt.NDArray[np.int64]) -> WeightPath:
         """Run the first step on `inputs` again, from power-on, and tell where its time went. Call

@@ -42,6 +42,7 @@ class MemoryState:
 
     host_traffic  None: each step begins with an idle memory. Else its time goes on from step to
                   step, with these patterns on the host port
+    trace_commands  room for so many commands in the memory's trace
 
     Raises:
         SimulationError: the DRAM is larger than the LPDDR memory, or there is host traffic without
@@ -53,6 +54,7 @@ class MemoryState:
         params: isa.MachineParams,
         dram_bytes: int,
         host_traffic: Sequence[HostPattern] | None,
+        trace_commands: int = 0,
     ) -> None:
         self._memory = params.lpddr
         self.goes_on = host_traffic is not None
@@ -67,7 +69,9 @@ class MemoryState:
                     f"the LPDDR memory has {capacity} bytes: the program must need no more, "
                     f"not {dram_bytes}"
                 )
-            self.lp = new_chip_memory(self._memory, host_traffic or ())
+            self.lp = new_chip_memory(
+                self._memory, host_traffic or (), trace_commands=trace_commands
+            )
         self._idle = self._start = self.lp.copy()
         self._counts = self._totals(self.lp)
         self._failed = False  # the last step, or its memory was forgotten

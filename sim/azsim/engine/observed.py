@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.engine.fast_machine import FastMachine, Mode
+from azsim.engine.recorder import Recorder
 from azsim.errors import SimulationError
 from azsim_kernels import isa
 from azsim_kernels.machine_spans import end_spans
-from azsim_kernels.machine_types import ACCEPT, FIRE, NEEDS, SLOT, WATCHDOG, WINDOW, Plan
+from azsim_kernels.machine_types import ACCEPT, FIRE, NEEDS, SLOT, WANTS, WATCHDOG, WINDOW, Plan
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,6 +60,19 @@ class ObservedMachine(FastMachine):
     """A fast machine that can also run its first step again and be watched."""
 
     _watching = False
+    _recorder: Recorder | None = None
+
+    def record(self, max_bytes: int, known: isa.StepResult | None) -> Recorder:
+        """Record the steps from now on. None takes the times of a step other than `known`, which
+        was recorded before."""
+        self._recorder = Recorder(self.params, self._plan, self._tables.tiles, max_bytes)
+        if self._last is not None and self._last.result is not known:
+            self._last = None
+        return self._recorder
+
+    def stop_recording(self) -> None:
+        """Record no further step."""
+        self._recorder = None
 
     def power_on(self) -> None:
         """Bring memories and slots to their state before the first step; DRAM stays as it is."""
@@ -113,9 +127,26 @@ class ObservedMachine(FastMachine):
     def _looks_at_results(self) -> bool:
         return self.params.skip in (isa.SKIP_ACTIVATION, isa.SKIP_BOTH)
 
+    def _begin(self) -> Ints:
+        times = super()._begin()
+        if self._recorder is not None:
+            self._recorder.begin(self._memory.lp)
+            self._core["keeps_spans"] = 1
+        return times
+
+    def _record(self, recorder: Recorder, times: Ints, max_cycles: int) -> int:
+        while True:
+            stop = min(recorder.next_stop - 1, max_cycles)
+            status = self._go_on(times, stop)
+            recorder.take(self._core[0], self._memory.lp, status != WANTS)
+            if status != WATCHDOG or int(self._core["now"][0]) > max_cycles:
+                return status
+
     # -- while watching
 
     def _call_kernel(self, times: Ints, max_cycles: int) -> int:
+        if self._recorder is not None:
+            return self._record(self._recorder, times, max_cycles)
         if not self._watching:
             return super()._call_kernel(times, max_cycles)
         while True:

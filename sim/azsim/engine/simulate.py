@@ -13,6 +13,7 @@ import numpy.typing as npt
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import TRAFFIC_NAMES, CommandTrace, Counters, LayerCounters, Traffic, WeightPath
+from azsim.counters.recording import Recordings, RecordPlan, StepRecording
 from azsim.engine.machine import Machine
 from azsim.engine.traffic import command_traffic
 from azsim.program import Program
@@ -27,14 +28,15 @@ Array = npt.NDArray[np.integer[Any]]
 class SimulationResult:
     """Counters, and the integer outputs by name: arrays (steps, *shape); empty when timing only.
 
-    `weight_path`: where the first step's time went, if asked for. `seconds`: the host's time for
-    all steps.
+    `weight_path`: where the first step's time went, `recordings`: what the chosen steps did, if
+    asked for. `seconds`: the host's time for all steps.
     """
 
     counters: Counters
     outputs: Mapping[str, Array]
     weight_path: WeightPath | None = None
     seconds: float = 0.0
+    recordings: Recordings | None = None
 
 
 def simulate(
@@ -45,23 +47,29 @@ def simulate(
     timing_only: bool = False,
     explain: bool = False,
     host_traffic: Sequence[TrafficPattern] | None = None,
+    record: RecordPlan | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> SimulationResult:
     """Run `program` once per entry of `steps` (graph inputs as integers), states carried on.
 
     `host_traffic`: see `Machine`. `explain`: run the first step some times more to find the
-    `weight_path`. `progress(n)` is called after step n. Memory does not grow with cycles; outputs
-    are kept per step.
+    `weight_path`. `record`: steps to record event by event. `progress(n)` is called after step n.
+    Memory does not grow with cycles; outputs and recordings are kept per step.
 
     Raises:
         SimulationError: a deadlock, an overflow or a damaged tile, naming the command.
     """
     began = time.perf_counter()
-    machine = Machine(program, chip, timing_only, host_traffic)
+    machine = Machine(program, chip, timing_only, host_traffic, records=record is not None)
+    chosen = None if record is None else _Chosen(record, len(steps))
     tally = _Tally(program, chip)
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for number, inputs in enumerate(steps):
-        result, counted = machine.step(inputs)
+        if chosen is not None and chosen.wants(number):
+            result, counted, recording = machine.recorded_step(inputs, chosen.max_bytes)
+            chosen.add(number, recording)
+        else:
+            result, counted = machine.step(inputs)
         tally.add(counted, machine.command_products)
         if not timing_only:
             for name, array in result.items():
@@ -72,7 +80,35 @@ def simulate(
     counters = tally.counters(machine.command_beats)
     seconds = time.perf_counter() - began
     path = machine.weight_path(steps[0], counters.trace.free) if explain and len(steps) else None
-    return SimulationResult(counters, stacked, path, seconds)
+    recordings = None if chosen is None else chosen.recordings()
+    return SimulationResult(counters, stacked, path, seconds, recordings)
+
+
+class _Chosen:
+    """Which steps are recorded, and what they were: evenly chosen by the size of the first."""
+
+    def __init__(self, plan: RecordPlan, steps: int) -> None:
+        self._plan, self._end = plan, min(plan.end, steps)
+        self._stride = 1
+        self.max_bytes = plan.max_bytes
+        self._passes: list[tuple[int, StepRecording]] = []
+
+    def wants(self, number: int) -> bool:
+        """Say whether step `number` is to be recorded, with at most `max_bytes`."""
+        inside = self._plan.first <= number < self._end
+        return inside and (number - self._plan.first) % self._stride == 0 and self.max_bytes > 0
+
+    def add(self, number: int, recording: StepRecording) -> None:
+        """Take the recording of step `number`."""
+        if not self._passes:
+            fit = max(self._plan.max_bytes // max(recording.trace_bytes, 1), 1)
+            self._stride = -(-(self._end - self._plan.first) // fit)
+        self._passes.append((number, recording))
+        self.max_bytes -= recording.trace_bytes
+
+    def recordings(self) -> Recordings:
+        """Return them all."""
+        return Recordings(self._plan, tuple(self._passes))
 
 
 class _Tally:

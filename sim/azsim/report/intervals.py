@@ -52,18 +52,25 @@ class StepIntervals:
 def step_intervals(record: RunRecord) -> StepIntervals:
     """Return the intervals of the first step of `record`; none if no step ran."""
     trace, units = record.counters.trace, record.chip.decoder.units
-    commands = record.program.commands[: len(trace.start)]
+    return command_intervals(record.program, units, trace.start, trace.free)
+
+
+def command_intervals(program: Program, units: int, start: Ints, free: Ints) -> StepIntervals:
+    """Return the intervals of a step on a chip with `units` decoders, given when its commands
+    started and were free, int64 (commands,) or (0,): below 0 for those that did not run.
+    """
+    commands = program.commands[: len(start)]
     everything = StepIntervals(
         tuple(isa.engine_names(units)),
         np.arange(len(commands)),
         _engine_numbers(commands, units),
         commands["opcode"].astype(np.int64),
-        commands["layer"].astype(np.int64) % (len(record.program.layers) + 1),
+        commands["layer"].astype(np.int64) % (len(program.layers) + 1),
         tile_numbers(commands),
-        trace.start,
-        trace.free,
+        start,
+        free,
     )
-    return everything.chosen((trace.start >= 0) & (trace.free >= 0))
+    return everything.chosen((start >= 0) & (free >= 0))
 
 
 def _engine_numbers(commands: Commands, units: int) -> Ints:

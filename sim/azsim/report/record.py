@@ -13,6 +13,7 @@ import numpy.typing as npt
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
 from azsim.counters import Counters, WeightPath
+from azsim.counters.recording import Recordings
 from azsim.energy import EnergyBreakdown, price
 from azsim.program import Program
 
@@ -48,7 +49,8 @@ class RunRecord:
     so that reports are equal on all machines. `sqnr_db`: per output, against the float model on the
     same frames; None where there is no signal or no noise. `integers`: outputs (steps, *shape) by
     name. Both are empty when timing only. `wall_seconds`: simulation alone, for the speed line;
-    never written to files that must be reproducible. `weight_path`: None if not asked for.
+    never written to files that must be reproducible. `weight_path`, `recordings`: None
+    if not asked for.
     """
 
     model: str
@@ -73,6 +75,7 @@ class RunRecord:
     wall_seconds: float = 0.0
     weight_path: WeightPath | None = None
     host_traffic: HostTraffic | None = None
+    recordings: Recordings | None = None
 
     @property
     def cycle_ms(self) -> float:
