@@ -19,6 +19,10 @@ PRODUCT = (
     "the columns of the first input must be the rows of the second, and leading dimensions must"
     " broadcast, not "
 )
+ELEMENTS = (
+    "the indices must be constants with as many dimensions as the first input, none larger but"
+    " along the axis, and within the axis, not "
+)
 MATRICES = "both inputs must have 2 or more dimensions (the first may have 1), not "
 
 
@@ -80,7 +84,14 @@ ROW_CASES = [
     _case("Pow", "the number must not have more dimensions than the other input, not (1, 1, 1)",
           "x", _ones(1, 1, 1)),
     _case("PRelu", "the slope must be a constant, not the computed 'y'", "x", "y"),
-    _case("Where", "the condition must be a constant, not the computed 'x'", "x", "x", "y"),
+    _case("Where", "the condition must be a bool tensor, not 'x'", "x", "x", "y"),
+    _case("And", "inputs must be bool tensors, not 'x'", "x", "y"),
+    _case("Greater", "constants to compare with must be finite (Equal: or all infinite), not 't1'",
+          "x", np.array(np.inf, np.float32)),
+    _case("Trilu", "the first input must have 2 or more dimensions, not 1", "x",
+          shapes=((4,), (2, 4))),
+    _case("GatherElements", ELEMENTS + "4 of 4 entries", "x", np.array([[0, 4]]), axis=1),
+    _case("GatherElements", ELEMENTS + "(3, 1) of (2, 4)", "x", np.zeros((3, 1), np.int64), axis=1),
     _case("Where", "both choices must be float tensors, not the integer 't2'",
           np.array(True), "x", np.array(1)),
     _case("ReduceMean", AXES + "(2) of 2 dimensions", "x", axes=[2]),

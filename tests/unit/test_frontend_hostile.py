@@ -208,7 +208,8 @@ def test_input_types(tmp_path: Path) -> None:
         model.graph.input[0].type.tensor_type.ClearField("shape")
 
     assert refusal(saved(tmp_path, half)) == (
-        "input 'x' must be float32, int8 or uint8, or int32 or int64 for row numbers, not float16"
+        "input 'x' must be float32, bool, int8 or uint8, or int32 or int64 for row numbers,"
+        " not float16"
     )
     assert refusal(saved(tmp_path, sequence)) == "input 'x' must be a tensor"
     assert refusal(saved(tmp_path, shapeless)) == "input 'x' must have a shape"
@@ -247,7 +248,7 @@ JSON_RULE = "property 'azsim.state' must be a JSON object of input and output na
         ('{"q": "y"}', "state 'q' must be a graph input"),
         ('{"x": "q"}', "state 'x': result 'q' must be a graph output"),
         ('{"x": "y"}', "state 'x': result 'y' must have shape (1, 3), not (1, 2)"),
-        ('{"n": "y"}', "state 'n' must be float32, int8 or uint8"),
+        ('{"n": "y"}', "state 'n' must be float32, bool, int8 or uint8"),
     ],
 )
 def test_state_property(tmp_path: Path, text: str, message: str) -> None:

@@ -112,7 +112,7 @@ GATHER = (
 )
 TABLE = "a table must be a float matrix (rows, features) gathered along axis 0, not "
 INDICES = "constant indices must be within the axis (negative counts from the end), not "
-PARTS = "the parts must be of size 1 or more, one for each output, and add up to the axis, not "
+PARTS = "the parts must be of size 0 or more, one for each output, and add up to the axis, not "
 LISTS = "starts, ends, axes and steps must be of one length and name each axis at most once"
 CONSTANT_SCALE = "scale and zero point must be constants, not "
 SCALES = "scales must be float32, positive and finite, not "
@@ -222,8 +222,8 @@ CASES = [
     case("Flatten", AXIS + "3 of 2 dimensions", "x", axis=3),
     case(
         "Cast",
-        "a computed tensor must be cast to float32 or float64, an integer graph input to int32 or"
-        " int64, not float16",
+        "a computed tensor must be cast to float32, float64 or bool, an integer graph input to"
+        " int32 or int64, not float16",
         "x",
         to=TensorProto.FLOAT16,
     ),
@@ -271,8 +271,8 @@ CASES = [
               " (dimension 1), not one per entry of dimension 2 of 'w'", 3, axis=2),
     quantized("LSTM", "quantized W and R less their zero point must be -128 to 127, not -129 in"
               " 'w'", value=-129),
-    case("Concat", "inputs must be float tensors, or all computed tensors of integers, not the"
-         " integer input 'i'", "x", "i", axis=0),
+    case("Concat", "inputs must be float tensors, all bool, or all computed tensors of integers, not"
+         " the integer input 'i'", "x", "i", axis=0),
     # forms of the node itself
     case("Softmax", "attribute 'axes' must be one of opset 17's", "x", axes=1),
     case("Softmax", "attribute 'axis' must be of type INT", "x", axis=1.0),

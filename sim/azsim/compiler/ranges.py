@@ -14,6 +14,7 @@ from azsim.graph.types import MOVING_OPERATORS
 # A constant of a mask: entries at or below it rule out what they are added to or stand for.
 MASKED = -1e4
 MASKED_BELOW = 12.0  # a masked entry lies so far below all others: exp(-12) is nothing in 8 bits
+MASK_DEPTH = 4.0  # a computed mask's number, in ranges of the sum: below all it can hold
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class RangeRecorder:
             if value.data is not None and value.data.dtype == np.float32
         }
         self._computed = {name for name, value in graph.values.items() if value.data is None}
+        self._graph = graph
         self._masked = masked_values(graph)
+        self._scores = before_softmax(graph)
+        self._ruled_out: set[str] = set()  # of those, what held a mask's number in some frame
         self._cells: dict[str, float] = {}
         self._cell_keys = {n.name: f"{n.name}:c_max" for n in graph.nodes if n.operator == "LSTM"}
 
@@ -42,7 +46,10 @@ class RangeRecorder:
         """Take one step's values as `azsim.reference.floats` gives them (cells as `NODE:c_max`)."""
         for name, array in values.items():
             if name in self._computed and array.dtype == np.float32:
-                peak = _open_peak(array) if name in self._masked else np.max(np.abs(array))
+                if name in self._scores and float(array.min()) <= MASKED:
+                    self._ruled_out.add(name)
+                masked = name in self._masked or name in self._ruled_out
+                peak = _open_peak(array) if masked else np.max(np.abs(array))
                 self._peak[name] = max(self._peak.get(name, 0.0), float(peak))
         for node, key in self._cell_keys.items():
             if key in values:
@@ -50,7 +57,44 @@ class RangeRecorder:
 
     def ranges(self) -> Ranges:
         """Return what was seen so far."""
-        return Ranges(dict(self._peak), dict(self._cells))
+        return Ranges({**self._peak, **self._mask_peaks()}, dict(self._cells))
+
+    def _mask_peaks(self) -> dict[str, float]:
+        """Computed masks reach as far as saturates the sums that they go into, and no farther."""
+        peaks: dict[str, float] = {}
+        for node in self._graph.nodes:
+            if node.operator != "Add" or node.outputs[0] not in self._ruled_out:
+                continue
+            wanted = MASK_DEPTH * self._peak[node.outputs[0]]
+            for name in node.inputs:
+                for source in self._moved_from(name):
+                    peaks[source] = max(peaks.get(source, 0.0), wanted)
+        return peaks
+
+    def _moved_from(self, name: str) -> list[str]:
+        """`name` and what it was moved from, if it is a mask and no sum with one."""
+        makers = {output: node for node in self._graph.nodes for output in node.outputs}
+        found: list[str] = []
+        while name in self._ruled_out:
+            maker = makers.get(name)
+            if maker is not None and maker.operator == "Add":
+                return []
+            found.append(name)
+            if maker is None or maker.operator not in MOVING_OPERATORS:
+                break
+            name = maker.inputs[0]
+        return found
+
+
+def before_softmax(graph: Graph) -> set[str]:
+    """Names of the values that go into a Softmax, and of what they are sums and moves of."""
+    found: set[str] = set()
+    through = ("Add", "Where", *MOVING_OPERATORS)
+    for node in reversed(graph.nodes):
+        inside = node.operator in through and found & set(node.outputs)
+        if node.operator in ("Softmax", "LogSoftmax") or inside:
+            found.update(node.inputs[1:] if node.operator == "Where" else node.inputs)
+    return found
 
 
 def masked_values(graph: Graph) -> set[str]:

@@ -68,8 +68,12 @@ class GraphBuilder:
         is_index: bool = False,
         element: str = "",
     ) -> None:
-        """Enter a graph input or state; `element` is int8 or uint8 if it is made of those."""
+        """Enter a graph input or state; `element` is int8, uint8 or bool if it is made of those."""
         check_size(f"input {quoted(name)}", shape)
+        if element == "bool":
+            self.values[name] = Value(name, shape, kind, is_truth=True)
+            self.operands[name] = Operand(name, shape, is_truth=True)
+            return
         self.values[name] = Value(name, shape, kind, is_index=is_index)
         root = name if element else ""
         self.operands[name] = Operand(name, shape, is_index=is_index, element=element, root=root)
@@ -123,6 +127,10 @@ class GraphBuilder:
             self.values[output] = Value(output, shape, ValueKind.NODE, is_index=is_index)
             self.operands[output] = Operand(output, shape, is_index=is_index)
         self.nodes.append(node)
+
+    def mark_truth(self, name: str) -> None:
+        """Note that a computed value holds 0 and 1 for a bool tensor of the file."""
+        self.operands[name] = replace(self.operands[name], is_truth=True)
 
     def quantize(self, node: OnnxNode, source: str, grid: Quantization) -> None:
         """Append a Quantize of value `source`; its output is a tensor of the grid's integers."""

@@ -6,14 +6,15 @@ node. It is given a model without any weights, so that none are copied.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from typing import Any
 
 import onnx
 import onnx.defs
 
 from azsim.errors import ModelError
 
-MAX_ROUNDS = 4  # a definition may use operators that have one themselves
+MAX_ROUNDS = 5  # a definition may use operators that have one themselves
 MAX_NODES = 1 << 16
 SMALL_BYTES = 4096  # of a stored tensor that is left in place
 
@@ -27,7 +28,7 @@ def expand_definitions(model: onnx.ModelProto, opset: int, known: Container[str]
         wanted = _defined(model, opset, known)
         if not wanted:
             return
-        nodes = _inlined(model, wanted)
+        nodes = _with_absent(model, wanted, opset) or _inlined(model, wanted)
         if nodes is None:
             return
         if len(nodes) > MAX_NODES:
@@ -102,3 +103,55 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if is_inside and tensor.ByteSize() < SMALL_BYTES:
             graph.initializer.append(tensor)
     return light
+
+
+_OWN_DOMAIN = "azsim.written_out"
+
+
+def _with_absent(
+    model: onnx.ModelProto, operators: list[str], opset: int
+) -> list[onnx.NodeProto] | None:
+    """Write out nodes with an absent input before a given one, which the inliner cannot type: their
+    definitions are asked for one by one and put in place as functions of the model. None if there
+    are no such nodes, or a definition cannot be had."""
+    chosen = [
+        place
+        for place, node in enumerate(model.graph.node)
+        if node.op_type in operators and "" in node.input
+    ]
+    if not chosen:
+        return None
+    from onnx.inliner import inline_local_functions
+    from onnx.shape_inference import infer_shapes
+
+    try:
+        light = infer_shapes(_without_weights(model))
+        types = {v.name: v.type for v in (*light.graph.input, *light.graph.value_info)}
+        for place in chosen:
+            node = light.graph.node[place]
+            function = _definition(node, types, opset)
+            function.domain, function.name = _OWN_DOMAIN, f"{node.op_type}_{place}"
+            node.domain, node.op_type = function.domain, function.name
+            light.functions.append(function)
+        light.opset_import.append(onnx.helper.make_opsetid(_OWN_DOMAIN, 1))
+        return list(inline_local_functions(light).graph.node)
+    except Exception:  # as above: the node is then refused by name
+        return None
+
+
+def _definition(
+    node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto], opset: int
+) -> onnx.FunctionProto:
+    schema: Any = onnx.defs.get_schema(node.op_type, opset, "")  # its stubs lack what follows
+    if not schema.has_context_dependent_function:
+        function = onnx.FunctionProto()
+        function.CopyFrom(schema.function_body)
+        return function
+    given = [types.get(name, onnx.TypeProto()).SerializeToString() for name in node.input]
+    version = max(v for v in schema.context_dependent_function_opset_versions if v <= opset)
+    body = schema.get_context_dependent_function_with_opset_version(
+        version, node.SerializeToString(), given
+    )
+    function = onnx.FunctionProto()
+    function.ParseFromString(body)
+    return function

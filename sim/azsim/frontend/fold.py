@@ -69,6 +69,10 @@ def _gathered(node: OnnxNode, data: Sequence[Array]) -> int:
     return data[0].size // max(1, rows) * max(1, data[1].size)
 
 
+def _indices(node: OnnxNode, data: Sequence[Array]) -> int:
+    return data[1].size
+
+
 def _matrix_work(node: OnnxNode, data: Sequence[Array]) -> int:
     # rows times inner times columns bounds the result and the time
     columns = data[1].shape[-1] if data[1].ndim else 1
@@ -77,15 +81,15 @@ def _matrix_work(node: OnnxNode, data: Sequence[Array]) -> int:
 
 # fmt: off
 _SAME_SIZE = (
-    "Abs", "Cast", "CastLike", "Ceil", "Erf", "Exp", "Flatten", "Floor", "Identity", "Log", "Neg",
-    "Not",
-    "Reciprocal", "Relu", "Reshape", "Round", "Sigmoid", "Sign", "Slice", "Softmax", "Split",
-    "Sqrt", "Squeeze", "Tanh", "Transpose", "Unsqueeze",
+    "Abs", "Cast", "CastLike", "Ceil", "Cos", "CumSum", "Erf", "Exp", "EyeLike", "Flatten", "Floor",
+    "Identity", "IsInf", "IsNaN", "Log", "Neg", "Not", "Reciprocal", "Relu", "Reshape", "Round",
+    "ScatterElements", "ScatterND", "Sigmoid", "Sign", "Sin", "Slice", "Softmax", "Split", "Sqrt",
+    "Squeeze", "Tanh", "Transpose", "Trilu", "Unsqueeze",
 )
 _REDUCING = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
 _BROADCASTING = (
     "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min",
-    "Mod", "Mul", "Or", "Pow", "Sub", "Where",
+    "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor",
 )
 # fmt: on
 
@@ -97,6 +101,7 @@ FOLDABLE: dict[str, Estimate] = {
     "ConstantOfShape": _wanted_shape,
     "Expand": _expanded,
     "Gather": _gathered,
+    "GatherElements": _indices,
     "Gemm": _matrix_work,
     "MatMul": _matrix_work,
     "Range": _range,

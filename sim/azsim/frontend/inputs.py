@@ -228,8 +228,12 @@ def _read_header(file: IO[bytes], value: Value) -> _Header:
     pattern = "[<>|=]?[iu][1248]" if value.is_index else "[<>|=]?f[248]"
     if value.quantization is not None:
         pattern = "[<>|=]?([iu][1248]|f[248])"
+    if value.is_truth:
+        pattern = "[<>|=]?(b1|f[248])"
     if not re.fullmatch(pattern, kind):
         wanted = "integer" if value.is_index else "float32 (or float16, float64)"
+        if value.is_truth:
+            wanted = "bool (or float32 of 0 and 1)"
         if value.quantization is not None:
             wanted = f"{value.quantization.element} or float32"
         raise ModelError(f"{what} must be {wanted}, not {quoted(kind)}")
@@ -272,6 +276,8 @@ def _read_array(file: IO[bytes], header: _Header, value: Value, steps: int) -> A
         array = stored.astype(np.int64 if value.is_index else np.float32, copy=False)
     if not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise ModelError(f"{what} must be finite, not NaN or infinite")
+    if value.is_truth and not bool(np.isin(array, (0.0, 1.0)).all()):
+        raise ModelError(f"{what} must hold 0 and 1 only")
     return array.reshape(steps, *value.shape)
 
 

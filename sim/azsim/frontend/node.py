@@ -28,7 +28,7 @@ class Operand:
     `stored` says what integers it was made of, if it is a dequantized constant. `element` is the
     file's type of integers, constant or computed: "int8", "int4" (read as int8), ...; a computed
     one has `root`, the graph input or Quantize output that knows its scale. "" stands for float or
-    anything else.
+    anything else. `is_truth`: a computed bool tensor, of 0.0 and 1.0 in the graph.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Operand:
     element: str = ""
     root: str = ""
     stored: StoredIntegers | None = None
+    is_truth: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from azsim.graph import Graph, StatePair, ValueKind, verify_graph
 from azsim.graph.text import one_line, quoted, shape_text
 
 FLOAT = onnx.TensorProto.FLOAT
+BOOL = onnx.TensorProto.BOOL
 INDEX_KINDS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 INTEGER_KINDS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
@@ -164,16 +165,16 @@ class _Reader:
     def _enter_inputs(self) -> None:
         for value in self._given:
             kind, shape = self._declared_type(value)
-            if kind not in (FLOAT, *INDEX_KINDS, *INTEGER_KINDS):
+            if kind not in (FLOAT, BOOL, *INDEX_KINDS, *INTEGER_KINDS):
                 raise ModelError(
-                    f"input {quoted(value.name)} must be float32, int8 or uint8, or int32 or int64"
-                    f" for row numbers, not {kind_name(kind)}"
+                    f"input {quoted(value.name)} must be float32, bool, int8 or uint8, or int32 or"
+                    f" int64 for row numbers, not {kind_name(kind)}"
                 )
             is_state = value.name in self._pairs
             if is_state and kind in INDEX_KINDS:
-                raise ModelError(f"state {quoted(value.name)} must be float32, int8 or uint8")
+                raise ModelError(f"state {quoted(value.name)} must be float32, bool, int8 or uint8")
             role = ValueKind.STATE if is_state else ValueKind.INPUT
-            element = kind_name(kind) if kind in INTEGER_KINDS else ""
+            element = kind_name(kind) if kind in (BOOL, *INTEGER_KINDS) else ""
             self._builder.give(value.name, shape, role, kind in INDEX_KINDS, element)
         for source, result in self._pairs.items():
             if source not in self._builder.operands:
@@ -255,10 +256,13 @@ class _Reader:
     def _keep_integers(self, node: OnnxNode) -> None:
         """What a moving operator makes of integers are integers of the same meaning."""
         first = node.operand(0)
-        if first is None or not first.root or node.operator not in (*MOVING, "Cast"):
+        if first is None or node.operator not in (*MOVING, "Expand", "Tile", "Cast"):
             return
+        if first.is_truth and node.operator != "Cast":
+            for output in filter(None, node.outputs):
+                self._builder.mark_truth(output)
         for output in node.outputs:
-            if output:
+            if output and first.root:
                 operand = self._builder.operands[output]
                 self._builder.operands[output] = replace(
                     operand, element=first.element, root=first.root
@@ -303,7 +307,8 @@ class _Reader:
             if found is None or found.kind is not ValueKind.NODE:
                 continue
             tensor = value.type.tensor_type
-            kind = self._builder.operands[value.name].element or "float32"
+            operand = self._builder.operands[value.name]
+            kind = "bool" if operand.is_truth else operand.element or "float32"
             if found.is_index:  # row numbers, of either width
                 kind = "int64" if tensor.elem_type not in INDEX_KINDS else ""
             if tensor.elem_type and kind and _type_name(tensor.elem_type) != kind:

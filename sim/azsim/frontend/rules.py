@@ -50,8 +50,8 @@ def float_inputs(node: OnnxNode) -> str | None:
     for operand in present(node.inputs):
         if operand.is_index:
             return f"the integer input {quoted(operand.name)}"
-        if operand.root:
-            return f"the {operand.element} tensor {quoted(operand.name)}"
+        if operand.root or operand.is_truth:
+            return f"the {operand.element or 'bool'} tensor {quoted(operand.name)}"
         if operand.data is not None and not np.issubdtype(operand.data.dtype, np.floating):
             return f"the {operand.data.dtype} constant {quoted(operand.name)}"
     return None

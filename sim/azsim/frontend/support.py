@@ -15,6 +15,7 @@ from azsim.frontend.operators import (
     resizing,
     rows,
     shaping,
+    truths,
     windows,
 )
 from azsim.frontend.rules import Support, rule_text
@@ -29,6 +30,7 @@ OPERATORS: dict[str, Support] = {
         rows,
         movement,
         shaping,
+        truths,
         quantized,
         windows,
         resizing,
@@ -43,6 +45,8 @@ _FOLDED = (
 )
 
 _COMPOSED = """\
+* Bool tensors are graph inputs or computed by comparisons, and are 0 and 1 inside. A comparison
+  sees 8-bit numbers: what differs by less than a step of theirs may come out either way.
 * Operators that are not listed but that ONNX defines by others (Attention,
   GroupNormalization, ReduceL1, ReduceL2, ReduceSumSquare, ...) are written out in those.
 * What exporters write with several nodes becomes one: layer norm and RMS norm (means,
@@ -52,7 +56,9 @@ _COMPOSED = """\
 * A quotient of two computed tensors is the product with a table of reciprocals, rounded to
   8 bits: its relative error is that of the 8 bits of the divisor and of its reciprocal.
 * Entries of -10000 or less in a constant of Add or Where are a mask: in front of a Softmax
-  they leave a share of 0, and do not stretch the calibrated range (12 below the rest)."""
+  they leave a share of 0, and do not stretch the calibrated range (12 below the rest). So are
+  computed numbers of -10000 or less that are added in front of a Softmax (a mask given as an
+  input), as far as calibration sees one. A row that is masked as a whole gets equal shares."""
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ class Value:
     if the model holds such a constant as integers with a scale. `is_index` marks row numbers: an
     int32/int64 graph input that a Gather uses, or what ArgReduce and TopK find. `quantization` says
     that the model holds the value as 8-bit integers: a graph input, a state, the output of
-    Quantize, or what a moving operator made of these.
+    Quantize, or what a moving operator made of these. `is_truth`: a graph input or
+    state that is bool in the file, 0.0 or 1.0 here.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Value:
     is_index: bool = False
     quantization: Quantization | None = None
     stored: StoredIntegers | None = None
+    is_truth: bool = False
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Add, Sub, Mul, Div, Min, Max, Sum, Mean, Where, the activations of the machine's own tables."""
+"""Add, Sub, Mul, Div, Min, Max, Sum, Mean, the activations of the machine's own tables."""
 
 from __future__ import annotations
 
@@ -11,24 +11,8 @@ from azsim.frontend.node import Array, OnnxNode, Operand
 from azsim.frontend.operators.functions import emit_function, scalar_of
 from azsim.frontend.rules import Support, float_inputs
 from azsim.graph.formulas import number_word
-from azsim.graph.text import quoted
 
 MASKED = 1e30  # what an infinite entry of a mask counts as
-
-
-def condition_is_constant(node: OnnxNode) -> str | None:
-    """the condition must be a constant."""
-    condition = node.require(0)
-    return f"the computed {quoted(condition.name)}" if condition.data is None else None
-
-
-def branches_are_float(node: OnnxNode) -> str | None:
-    """both choices must be float tensors."""
-    for operand in (node.require(1), node.require(2)):
-        is_float = operand.data is None or np.issubdtype(operand.data.dtype, np.floating)
-        if operand.is_index or operand.root or not is_float:
-            return f"the integer {quoted(operand.name)}"
-    return None
 
 
 def _lower_plain(node: OnnxNode, builder: GraphBuilder) -> None:
@@ -104,17 +88,6 @@ def _lower_mean(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(node.name, "Mul", (total, factor), node.outputs)
 
 
-def _lower_where(node: OnnxNode, builder: GraphBuilder) -> None:
-    condition = node.require(0).data
-    mask = np.zeros(()) if condition is None else condition.astype(np.float32)
-    inputs = (
-        builder.derived(node, "condition", mask),
-        use_masked(node, builder, node.require(1)),
-        use_masked(node, builder, node.require(2)),
-    )
-    builder.emit(node.name, "Where", inputs, node.outputs)
-
-
 SUPPORT = (
     Support("Add", "Add", (float_inputs,), _lower_add),
     *(
@@ -131,5 +104,4 @@ SUPPORT = (
     ),
     Support("Sum", "Add", (float_inputs,), _chained("Add")),
     Support("Mean", "Add, Mul", (float_inputs,), _lower_mean),
-    Support("Where", "Where", (condition_is_constant, branches_are_float), _lower_where),
 )

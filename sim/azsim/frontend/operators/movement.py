@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
-from azsim.frontend.node import OnnxNode, present
+from azsim.frontend.node import OnnxNode, Operand, present
 from azsim.frontend.rules import (
     Support,
     axis_in_range,
@@ -20,9 +20,15 @@ from azsim.graph.types import Attribute
 
 
 def float_or_quantized(node: OnnxNode) -> str | None:
-    """inputs must be float tensors, or all computed tensors of integers."""
-    roots = [operand.root for operand in present(node.inputs)]
-    return None if all(roots) else float_inputs(node)
+    """inputs must be float tensors, all bool, or all computed tensors of integers."""
+    given = present(node.inputs)
+    if all(operand.root for operand in given) or all(map(_is_bool, given)):
+        return None
+    return float_inputs(node)
+
+
+def _is_bool(operand: Operand) -> bool:
+    return operand.is_truth or (operand.data is not None and operand.data.dtype == np.bool_)
 
 
 def _check_one_grid(node: OnnxNode, builder: GraphBuilder) -> None:
@@ -37,11 +43,21 @@ def _check_one_grid(node: OnnxNode, builder: GraphBuilder) -> None:
 def _lower_concat(node: OnnxNode, builder: GraphBuilder) -> None:
     _check_one_grid(node, builder)
     axis = normal_axis(node.whole("axis", 0), len(node.require(0).shape))
-    if len(node.inputs) == 1:
-        builder.drop(node, node.require(0))
+    parts = [operand for operand in present(node.inputs) if 0 not in operand.shape]
+    if len(parts) == 1:
+        builder.drop(node, parts[0])
         return
-    inputs = tuple(builder.use(node.require(k)) for k in range(len(node.inputs)))
+    inputs = tuple(_use_float(node, builder, operand) for operand in parts)
     builder.emit(node.name, "Concat", inputs, node.outputs, {"axis": axis})
+    if any(operand.is_truth for operand in present(node.inputs)):
+        builder.mark_truth(node.outputs[0])
+
+
+def _use_float(node: OnnxNode, builder: GraphBuilder, operand: Operand) -> str:
+    """A value name; a constant of truth values becomes 0 and 1."""
+    if operand.data is not None and operand.data.dtype == np.bool_:
+        return builder.derived(node, "truth", operand.data.astype(np.float32))
+    return builder.use(operand)
 
 
 def _split_sizes(node: OnnxNode) -> tuple[int, ...] | None:
@@ -59,7 +75,7 @@ def _split_sizes(node: OnnxNode) -> tuple[int, ...] | None:
 
 
 def split_is_complete(node: OnnxNode) -> str | None:
-    """the parts must be of size 1 or more, one for each output, and add up to the axis."""
+    """the parts must be of size 0 or more, one for each output, and add up to the axis."""
     x = node.require(0)
     size = x.shape[normal_axis(node.whole("axis", 0), len(x.shape))]
     if "num_outputs" in node.attributes and node.whole("num_outputs", 0) != len(node.outputs):
@@ -67,7 +83,7 @@ def split_is_complete(node: OnnxNode) -> str | None:
     sizes = _split_sizes(node)
     if sizes is None:
         return f"{size} into {len(node.outputs)} equal parts"
-    if len(sizes) != len(node.outputs) or any(s < 1 for s in sizes) or sum(sizes) != size:
+    if len(sizes) != len(node.outputs) or any(s < 0 for s in sizes) or sum(sizes) != size:
         return f"parts {shape_text(sizes)} of {size} for {len(node.outputs)} outputs"
     return None
 
@@ -79,7 +95,10 @@ def _lower_split(node: OnnxNode, builder: GraphBuilder) -> None:
     start = 0
     for position, size in enumerate(_split_sizes(node) or ()):
         output = node.outputs[position]
-        if output:
+        if output and size == 0:  # of no use but to a Concat
+            empty = np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), np.float32)
+            builder.operands[output] = Operand(output, empty.shape, empty)
+        elif output:
             starts, ends = [0] * rank, list(x.shape)
             starts[axis], ends[axis] = start, start + size
             attributes = {"starts": tuple(starts), "ends": tuple(ends), "steps": (1,) * rank}
@@ -195,6 +214,40 @@ def _lower_gather(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(name, "Reshape", (taken,), node.outputs, target=target)
 
 
+def elements_in_range(node: OnnxNode) -> str | None:
+    """the indices must be constants with as many dimensions as the first input, none larger but
+    along the axis, and within the axis."""
+    data, indices = node.require(0).shape, node.require(1)
+    axis = normal_axis(node.whole("axis", 0), len(data))
+    fits = len(indices.shape) == len(data) and all(
+        have <= size
+        for k, (have, size) in enumerate(zip(indices.shape, data, strict=True))
+        if k != axis
+    )
+    if not fits:
+        return f"{shape_text(indices.shape)} of {shape_text(data)}"
+    outside = [i for i in constant_integers(node, 1) or () if not -data[axis] <= i < data[axis]]
+    return f"{outside[0]} of {data[axis]} entries" if outside else None
+
+
+def _lower_gather_elements(node: OnnxNode, builder: GraphBuilder) -> None:
+    """One Take of all elements: the positions of the chosen ones are known."""
+    data, indices = node.require(0), node.require(1)
+    axis = normal_axis(node.whole("axis", 0), len(data.shape))
+    places = np.indices(indices.shape)
+    chosen = np.asarray(constant_integers(node, 1), np.int64).reshape(indices.shape)
+    places[axis] = chosen % data.shape[axis]
+    flat = np.ravel_multi_index(tuple(places), data.shape).reshape(-1)
+    row, taken = (builder.fresh_value(f"{node.name}.{part}") for part in ("row", "taken"))
+    size = int(np.prod(data.shape))
+    name = builder.fresh_node(f"{node.name}.row")
+    builder.emit(name, "Reshape", (builder.use(data),), (row,), target=(size,))
+    name = builder.fresh_node(f"{node.name}.taken")
+    attributes: dict[str, Attribute] = {"axis": 0, "indices": tuple(flat.tolist())}
+    builder.emit(name, "Take", (row,), (taken,), attributes)
+    builder.emit(node.name, "Reshape", (taken,), node.outputs, target=indices.shape)
+
+
 def perm_is_permutation(node: OnnxNode) -> str | None:
     """perm must hold each dimension once."""
     perm = node.wholes("perm")
@@ -228,6 +281,12 @@ SUPPORT = (
         "Take (and Reshape), or Embed",
         (gather_has_one_constant, gather_rows_of_table, axis_in_range, gather_in_range),
         _lower_gather,
+    ),
+    Support(
+        "GatherElements",
+        "Reshape, Take, Reshape",
+        (float_data, constant_parameters, axis_in_range, elements_in_range),
+        _lower_gather_elements,
     ),
     Support("Transpose", "Transpose", (float_data, perm_is_permutation), _lower_transpose),
 )

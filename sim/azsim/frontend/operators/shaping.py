@@ -3,11 +3,14 @@ and Tile repeat them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
 from azsim.errors import ModelError
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode
+from azsim.frontend.operators.functions import emit_function
 from azsim.frontend.rules import (
     Support,
     axis_in_range,
@@ -118,16 +121,28 @@ def _lower_drop(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.drop(node, node.require(0))
 
 
-def cast_changes_nothing(node: OnnxNode) -> str | None:
-    """a computed tensor must be cast to float32 or float64, an integer graph input to int32 or
-    int64."""
+def cast_is_known(node: OnnxNode) -> str | None:
+    """a computed tensor must be cast to float32, float64 or bool, an integer graph input to int32
+    or int64."""
     kinds = onnx.TensorProto
     first = node.require(0)
     to = node.whole("to", 0)
     if first.root:
         return None if kind_name(to) == first.element else f"{first.element} to {kind_name(to)}"
-    allowed = (kinds.INT32, kinds.INT64) if first.is_index else (kinds.FLOAT, kinds.DOUBLE)
+    computed = (kinds.FLOAT, kinds.DOUBLE, kinds.BOOL)
+    allowed = (kinds.INT32, kinds.INT64) if first.is_index else computed
     return None if to in allowed else kind_name(to)
+
+
+def _lower_cast(node: OnnxNode, builder: GraphBuilder) -> None:
+    first, to_bool = node.require(0), node.whole("to", 0) == onnx.TensorProto.BOOL
+    if to_bool and not first.is_truth:
+        emit_function(node, builder, first, ("x", "Sign", "Abs"))
+        builder.mark_truth(node.outputs[0])
+        return
+    builder.drop(node, replace(first, is_truth=to_bool))
+    if to_bool and node.outputs[0] in builder.values:
+        builder.mark_truth(node.outputs[0])
 
 
 def _expanded(node: OnnxNode) -> Shape | None:
@@ -183,7 +198,7 @@ def casts_like_float(node: OnnxNode) -> str | None:
     """both inputs must be float."""
     for operand in (node.require(0), node.require(1)):
         is_float = operand.data is None or operand.data.dtype.kind == "f"
-        if operand.is_index or operand.root or not is_float:
+        if operand.is_index or operand.root or operand.is_truth or not is_float:
             return f"the integer {quoted(operand.name)}"
     return None
 
@@ -199,5 +214,5 @@ SUPPORT = (
     Support("Flatten", "Reshape", (float_data, axis_in_range), _lower_flatten),
     Support("Identity", "nothing (dropped)", (), _lower_drop),
     Support("CastLike", "nothing (dropped)", (casts_like_float,), _lower_drop),
-    Support("Cast", "nothing (dropped)", (cast_changes_nothing,), _lower_drop),
+    Support("Cast", "nothing (dropped; to bool: Function)", (cast_is_known,), _lower_cast),
 )
