@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from attention_nets import NETS
+from attention_nets import FRAMES, HEADS, NETS, WIDTH, hidden_row
 from compiled import compile_file, integer_steps, noise_db, reference_outputs, run_machine
 from onnx import TensorProto
 from onnx_models import ModelMaker
@@ -76,6 +76,24 @@ def test_attention(tmp_path: Path, name: str) -> None:
     outputs, _ = run_machine(FastMachine, compiled.program, CHIP, steps[:2])
     for port, reference in zip(outputs, wanted, strict=False):
         np.testing.assert_array_equal(port["y"], reference["y"])
+
+
+def test_rows_that_are_masked_as_a_whole_are_zero(tmp_path: Path) -> None:
+    """As the operator says, and as onnxruntime has it."""
+    path = hidden_row().save(tmp_path)
+    allowed = np.random.default_rng(5).random((STEPS, 1, HEADS, FRAMES, FRAMES)) > 0.4
+    allowed[:, :, 1:, 2] = False
+    x = np.random.default_rng(6).normal(size=(STEPS, 1, FRAMES, WIDTH))
+    feeds = {"x": x.astype(np.float32), "allowed": allowed}
+    exact = _exact(path, feeds, {})
+    compiled, floats = compile_file(path, feeds, CHIP, CompressionPlan())
+    np.testing.assert_allclose(np.stack([f["y"] for f in floats]), exact, rtol=2e-4, atol=2e-5)
+    wanted = reference_outputs(compiled, integer_steps(compiled.program, feeds, STEPS))
+    ours = np.stack([w["y"] for w in wanted]) * compiled.integers.tensors["y"].scale
+    assert noise_db(exact, ours) > FLOOR_DB
+    heads = ours.reshape(STEPS, FRAMES, HEADS, -1)
+    assert not heads[:, 2, 1:].any()
+    assert heads[:, 2, 0].any()
 
 
 @pytest.mark.parametrize("name", ["float mask", "bool mask", "computed mask"])

@@ -192,6 +192,17 @@ def attention_operator(opset: int = 23, key_heads: int = HEADS, **attributes: An
     return maker
 
 
+def hidden_row() -> Maker:
+    """The operator with a bool mask as an input that may rule out whole rows: they become 0."""
+    maker = Maker(23)
+    maker.input("x", (1, FRAMES, WIDTH))
+    maker.input("allowed", (1, HEADS, FRAMES, FRAMES), TensorProto.BOOL)
+    names = [_split(maker, _linear(maker, "x", name)) for name in "qkv"]
+    maker.node("Attention", [*names, "allowed"], ["mixed"])
+    _joined(maker, "mixed")
+    return maker
+
+
 def attention_with_past(mask: str = "") -> Maker:
     """The operator on heads with earlier keys and values as states, and a mask."""
     maker = Maker(23)

@@ -96,6 +96,9 @@ WINDOW_CASES = [
            coordinate_transformation_mode="tf_crop_and_resize"),
     window("Resize", "nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil,"
            " not 'down'", "x", "", "", SIZES, nearest_mode="down"),
+    window("Resize", "with align_corners, scales must give whole sizes (elsewhere ONNX and ONNX"
+           " Runtime differ), not 6.5", "x", "", np.array([1, 1, 1.3, 1], np.float32),
+           coordinate_transformation_mode="align_corners"),
     window("Resize", "keep_aspect_ratio_policy must be stretch, not 'not_larger'", "x", "", "",
            SIZES, keep_aspect_ratio_policy="not_larger"),
     window("Resize", "scales or sizes must be given, one positive entry per dimension (or per axis"

@@ -271,8 +271,8 @@ CASES = [
               " (dimension 1), not one per entry of dimension 2 of 'w'", 3, axis=2),
     quantized("LSTM", "quantized W and R less their zero point must be -128 to 127, not -129 in"
               " 'w'", value=-129),
-    case("Concat", "inputs must be float tensors, all bool, or all computed tensors of integers, not"
-         " the integer input 'i'", "x", "i", axis=0),
+    case("Concat", "inputs must be float tensors, all bool, or all computed tensors of integers,"
+         " not the integer input 'i'", "x", "i", axis=0),
     # forms of the node itself
     case("Softmax", "attribute 'axes' must be one of opset 17's", "x", axes=1),
     case("Softmax", "attribute 'axis' must be of type INT", "x", axis=1.0),

@@ -21,8 +21,10 @@ class GraphBuilder:
 
     `operands` maps a name of the file to the operand it stands for: itself, or for a dropped
     operator (Identity, a Cast to the type it has) the operand behind it. `grids` says for each
-    graph input of 8-bit integers and each Quantize output what its integers mean. `spend(node,
-    elements)` refuses a node that makes more constant data than the model may.
+    graph input of 8-bit integers and each Quantize output what its integers mean. `of_truth` says
+    of values that hold one number for each of two truths, masks say: which truth, and the numbers
+    at 0 and at 1. `spend(node, elements)` refuses a node that makes more constant data than the
+    model may.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class GraphBuilder:
         spend: Callable[[OnnxNode, int], None],
     ) -> None:
         self.spend = spend
+        self.of_truth: dict[str, tuple[str, float, float]] = {}
         self.grids: dict[str, Quantization] = {}
         self.values: dict[str, Value] = {}
         self.nodes: list[Node] = []

@@ -58,7 +58,8 @@ _COMPOSED = """\
 * Entries of -10000 or less in a constant of Add or Where are a mask: in front of a Softmax
   they leave a share of 0, and do not stretch the calibrated range (12 below the rest). So are
   computed numbers of -10000 or less that are added in front of a Softmax (a mask given as an
-  input), as far as calibration sees one. A row that is masked as a whole gets equal shares."""
+  input), as far as calibration sees one. A row that is masked as a whole gets equal
+  shares (0 where the model says so by a constant or bool mask)."""
 
 
 @dataclass(frozen=True)

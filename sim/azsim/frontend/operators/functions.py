@@ -28,6 +28,12 @@ def scalar_of(operand: Operand | None) -> float | None:
     return float(operand.data.reshape(-1)[0])
 
 
+def two_valued(at_0: float, at_1: float) -> Formula:
+    """The formula of a truth value that is one number at 0 and another at 1."""
+    chosen = ("x", "Round", number_word(at_1), "Mul")
+    return (*chosen, "1.0", "x", "Round", "Sub", number_word(at_0), "Mul", "Add")
+
+
 # -- rules --------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode, Operand
+from azsim.frontend.operators.functions import two_valued
 from azsim.frontend.rules import (
     Support,
     axis_in_range,
@@ -147,10 +148,36 @@ def _lower_reduce(node: OnnxNode, builder: GraphBuilder) -> None:
         return
 
     def emit(name: str, output: str) -> None:
-        attributes: dict[str, Attribute] = {"kind": KINDS[node.operator], "axes": axes}
+        kind = KINDS[node.operator]
+        if x.name in builder.of_truth and kind in ("max", "min"):
+            _reduce_truth(node, builder, x, name, output, kind, axes)
+            return
+        attributes: dict[str, Attribute] = {"kind": kind, "axes": axes}
         builder.emit(name, "Reduce", (builder.use(x),), (output,), attributes)
 
     _keep_or_drop(node, builder, emit, axes)
+
+
+def _reduce_truth(
+    node: OnnxNode,
+    builder: GraphBuilder,
+    x: Operand,
+    name: str,
+    output: str,
+    kind: str,
+    axes: tuple[int, ...],
+) -> None:
+    """Reduce the truth and not the numbers made of it: no mask's number is rounded."""
+    truth, at_0, at_1 = builder.of_truth[x.name]
+    if at_1 < at_0:
+        kind = "min" if kind == "max" else "max"
+    reduced = builder.fresh_value(f"{node.name}.truth")
+    attributes: dict[str, Attribute] = {"kind": kind, "axes": axes}
+    builder.emit(
+        builder.fresh_node(f"{node.name}.truth"), "Reduce", (truth,), (reduced,), attributes
+    )
+    builder.emit(name, "Function", (reduced,), (output,), {"formula": two_valued(at_0, at_1)})
+    builder.of_truth[output] = (reduced, at_0, at_1)
 
 
 def _lower_arg(node: OnnxNode, builder: GraphBuilder) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode, Operand, present
 from azsim.frontend.operators.elementwise import MASKED, use_masked
-from azsim.frontend.operators.functions import scalar_of
+from azsim.frontend.operators.functions import scalar_of, two_valued
 from azsim.frontend.rules import Support, constant_parameters, float_data, float_inputs
 from azsim.graph.attributes import broadcast
 from azsim.graph.formulas import Formula, number_word, substituted
@@ -88,9 +88,10 @@ class _Writer:
 
 def _lower_comparison(node: OnnxNode, builder: GraphBuilder) -> None:
     a, b = node.require(0), node.require(1)
-    if _is_unreachable(a) or _is_unreachable(b):
-        _never(node, builder, broadcast(a.shape, b.shape))
-        return
+    for mask, other in ((a, b), (b, a)):
+        if _is_unreachable(other):
+            _compare_mask(node, builder, mask, other)
+            return
     writer, formula = _Writer(node, builder), _COMPARISONS[node.operator]
     for number, other, words in (
         (scalar_of(b), a, lambda n: ("x", n, "Sub")),
@@ -104,6 +105,18 @@ def _lower_comparison(node: OnnxNode, builder: GraphBuilder) -> None:
     difference = writer.part("difference", "Sub", (builder.use(a), builder.use(b)))
     writer.last("Function", (difference,), formula)
     return _is_truth(node, builder)
+
+
+def _compare_mask(node: OnnxNode, builder: GraphBuilder, x: Operand, bound: Operand) -> None:
+    """x equal to infinity: known where x is made of truths, else never so."""
+    number, shape = scalar_of(bound), broadcast(x.shape, bound.shape)
+    if number is None or x.name not in builder.of_truth or shape != x.shape:
+        _never(node, builder, shape)
+        return
+    truth, *numbers = builder.of_truth[x.name]
+    at_0, at_1 = (float(entry == np.clip(number, -MASKED, MASKED)) for entry in numbers)
+    _Writer(node, builder).last("Function", (truth,), two_valued(at_0, at_1))
+    _is_truth(node, builder)
 
 
 def _is_unreachable(operand: Operand) -> bool:
@@ -192,8 +205,8 @@ def _lower_computed_where(node: OnnxNode, builder: GraphBuilder) -> None:
     first, second = _limited(scalar_of(a)), _limited(scalar_of(b))
     shape = broadcast(broadcast(condition.shape, a.shape), b.shape)
     if first is not None and second is not None and shape == condition.shape:
-        formula = ("x", "Round", *_times(first), *_rest(second), "Add")
-        writer.last("Function", (c,), formula)
+        writer.last("Function", (c,), two_valued(second, first))
+        builder.of_truth[node.outputs[0]] = (c, second, first)
         return
     terms = [
         term
@@ -211,10 +224,6 @@ def _lower_computed_where(node: OnnxNode, builder: GraphBuilder) -> None:
 
 def _times(number: float) -> Formula:
     return (number_word(number), "Mul")
-
-
-def _rest(number: float) -> Formula:
-    return (*_NOT, *_times(number))
 
 
 def _term(
