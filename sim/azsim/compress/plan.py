@@ -206,10 +206,10 @@ def _at(document: Document, path: tuple[Any, ...], text: str) -> ConfigError:
 
 def _refusal(document: Document, error: ValidationError) -> ConfigError:
     first = error.errors()[0]
-    path: tuple[Any, ...] = tuple(first["loc"])
+    path: tuple[Any, ...] = (*first["loc"],)
     if first["type"] == "extra_forbidden":
         known = [*_WISHES, *(() if len(path) > 1 else ("layers", "description"))]
-        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         return _at(document, path, f"unknown key{hint}")
     text = must_be(first["type"], first.get("ctx", {}), first["msg"])
