@@ -1,4 +1,4 @@
-"""`azsim compress-model`: post-training compression of an ONNX model."""
+"""`azsim compress-model` and `azsim diff`: smaller models, and updates from one to the next."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from azsim.compress import (
     Budget,
     CompressionResult,
     ScanRow,
+    Update,
     WeightPlan,
     compress_model,
+    diff_models,
     load_plan,
     option_wish,
 )
@@ -35,6 +37,7 @@ OutputOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("compress-model")(compress)
+    app.command("diff")(diff)
 
 
 def compress(
@@ -223,3 +226,68 @@ def _scan_table(rows: tuple[ScanRow, ...]) -> Table:
             row.plan.text,
         )
     return table
+
+
+def diff(
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", readable=False, help="Model on the device, ONNX.")
+    ],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW", readable=False, help="Model to come, ONNX.")
+    ],
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            "-i",
+            "--input",
+            "--calibrate",
+            metavar="FILE",
+            readable=False,
+            help="Frames that set scales which the models do not hold; default: noise.",
+        ),
+    ] = None,
+    chip: ChipOption = "az1",
+    overrides: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+) -> None:
+    """Bytes of an over-the-air update: what of NEW a device with OLD does not have.
+
+    Tiles of the weight streams, tables, parameters and commands that are the
+    same bytes are left out. The models must have the same graph.
+
+    \b
+    Examples:
+      azsim diff old.onnx new.onnx
+      azsim diff old.onnx new.onnx --set decoder.profile=ans --json
+    """
+    update = diff_models(old, new, load_chip(chip, overrides or ()), input)
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps(update.to_json(), indent=2))
+        else:
+            _print_update(update)
+
+
+def _print_update(update: Update) -> None:
+    console = screen()
+    table = plain_table(
+        "weights", "tiles", "changed", "tile bytes", "tables", "parameters", "update bytes"
+    )
+    for row in update.rows:
+        table.add_row(
+            Text(one_line(row.name)),
+            str(row.tiles),
+            str(row.changed_tiles),
+            str(row.tile_bytes),
+            str(row.table_bytes),
+            str(row.other_bytes),
+            str(row.update_bytes),
+        )
+    console.print(table)
+    share = update.update_bytes / update.full_bytes
+    console.print(
+        f"update {update.update_bytes} bytes, {share:.1%} of the whole model's {update.full_bytes},"
+        f" on {update.chip}, decoder {update.profile}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -4,6 +4,7 @@ from azsim.compress.budget import Budget
 from azsim.compress.plan import CALIBRATIONS, WeightPlan, load_plan, option_wish
 from azsim.compress.run import CompressionResult, LayerResult, compress_model
 from azsim.compress.scan import ScanRow
+from azsim.compress.update import Update, diff_models
 
 __all__ = [
     "CALIBRATIONS",
@@ -11,8 +12,10 @@ __all__ = [
     "CompressionResult",
     "LayerResult",
     "ScanRow",
+    "Update",
     "WeightPlan",
     "compress_model",
+    "diff_models",
     "load_plan",
     "option_wish",
 ]

@@ -73,7 +73,7 @@ def prepare_material(
     """
     graph = source.graph
     if frames_file is None:
-        inputs, text = _noise(graph), "one frame of noise"
+        inputs, text = noise_frames(graph), "one frame of noise"
     else:
         loaded = load_inputs(frames_file, graph, frames)
         inputs, text = loaded.frames, loaded.source_text
@@ -81,7 +81,8 @@ def prepare_material(
     return Material(source, inputs, text, frames_file is not None, exact, ranges, tell)
 
 
-def _noise(graph: Graph) -> Frames:
+def noise_frames(graph: Graph) -> Frames:
+    """One frame of seeded normal noise, row numbers 0."""
     rng = np.random.default_rng(0)
     found: dict[str, npt.NDArray[np.generic]] = {}
     for name in graph.inputs:
