@@ -100,6 +100,7 @@ def test_layers_are_compared_by_name(write: Write) -> None:
     assert layer.changes == (
         Change("span_cycles", 4000, 9000, 2.25),
         Change("cycles_over_bound", 1.81818182, 4.09090909, 2.25),  # of 2200 cycles
+        Change("products", 240, 480, 2.0),  # no zero weight is left out
     )
 
 
@@ -115,6 +116,7 @@ def test_the_json_form_holds_all_that_differs(write: Write) -> None:
             "changes": [
                 {"name": "span_cycles", "a": 4000, "b": 9000, "ratio": 2.25},
                 {"name": "cycles_over_bound", "a": 1.81818182, "b": 4.09090909, "ratio": 2.25},
+                {"name": "products", "a": 240, "b": 480, "ratio": 2.0},
             ],
         }
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser import Browser, open_browser
 from command import azsim
-from report_pages import HOSTILE_LAYER, hostile_record, save_run
+from report_pages import HOSTILE_LAYER, hostile_record, save_run, save_sweep
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -161,3 +161,54 @@ def test_units_of_the_weight_path_are_chosen(browser: Browser, run_page: Path) -
 
 def test_a_run_on_a_phone(browser: Browser, run_page: Path) -> None:
     check_phone(browser, run_page)
+
+
+@pytest.fixture(scope="module")
+def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = save_sweep(tmp_path_factory.mktemp("page") / "sweep")
+    assert azsim("report", folder).code == 0
+    return folder / "report.html"
+
+
+def drawn_points(browser: Browser) -> tuple[list[list[float]], int]:
+    """The points of each class in the scatter plot, and the lines of the other figure."""
+    script = (
+        "const x = document.getElementById('pareto').data.map(trace => trace.x);"
+        "const lines = document.getElementById('parallel').data"
+        ".map(trace => trace.x.filter(v => v === null).length);"
+        "return [x, lines.reduce((a, b) => a + b)]"
+    )
+    classes, lines = browser.run(script)
+    return classes, lines
+
+
+def test_a_sweep_is_drawn(browser: Browser, sweep_page: Path) -> None:
+    browser.show(sweep_page)
+    check_drawn(browser, figures=2)
+    assert drawn_points(browser) == ([[11], [31, 21], [30, 20, 10]], 6)
+    choice = browser.driver.find_elements("css selector", "#filters select")
+    assert [option.text for option in choice[1].find_elements("tag name", "option")] == [
+        "decoder.units", "latency", "area_k_gates", "real_time_factor",
+    ]  # fmt: skip
+    check_contrast(browser)
+    check_phone(browser, sweep_page)
+
+
+def test_filters_act_on_figures_and_table(browser: Browser, sweep_page: Path) -> None:
+    browser.show(sweep_page)
+    find = browser.driver.find_element
+    status = find("id", "shown-points")
+    assert status.text == "6 of 6 points shown"
+    find("css selector", "#filters input[value='4']").send_keys(Keys.SPACE)
+    assert drawn_points(browser) == ([[], [31, 21], [30, 20]], 4)
+    assert column(browser, "points-table", 0) == ["0", "1", "3", "4"]
+    find("css selector", "input[aria-label='latency: at most']").send_keys("21")
+    assert drawn_points(browser) == ([[], [21], [20]], 2)
+    assert status.text == "2 of 6 points shown"
+    kind, across, _ = browser.driver.find_elements("css selector", "#filters select")
+    kind.send_keys("the front")
+    across.send_keys("real")
+    assert drawn_points(browser) == ([[], [], [0.4]], 1)
+    find("css selector", "#filters button").send_keys(Keys.ENTER)
+    assert drawn_points(browser) == ([[11], [31, 21], [30, 20, 10]], 6)
+    assert browser.complaints() == []

@@ -17,13 +17,18 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run (--out).")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a run, sweep or search (--out).")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="FILE", help=f"The page; default: DIR/{REPORT}."),
     ] = None,
 ) -> None:
-    """Write one HTML page of a run: tables, timeline, stalls, roofline, energy.
+    """Write one HTML page of a run, sweep or search.
+
+    A run: layers, timeline, stalls, roofline, energy, weight path. A sweep:
+    Pareto front with filters, parallel coordinates, all points.
 
     The page needs no network and no other file. It is built from the folder
     alone, with plotly and jinja2: pip install 'azsim[report]'.
@@ -33,6 +38,7 @@ def report(
       azsim run model.onnx -i speech.wav --explain -o runs/first
       azsim report runs/first
       azsim report runs/first -o first.html
+      azsim report runs/sweep
     """
     page = folder / REPORT if out is None else out
     save_folder_page(folder, page)

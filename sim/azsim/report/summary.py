@@ -205,8 +205,6 @@ def _layer(record: RunRecord, row: LayerRow) -> Summary:
         "weights": row.info.weights,
         "nonzeros": row.info.nonzeros,
         "stream_bytes": row.info.stream_bytes,
-        "products": products(record, row.info),
-        "products_per_cycle": products_per_cycle(record, row.info),
         "dram_bytes": row.counters.dram_bytes,
         "span_cycles": row.counters.span_cycles,
         "memory_cycles": row.work.memory_cycles,
@@ -216,6 +214,8 @@ def _layer(record: RunRecord, row: LayerRow) -> Summary:
         "lower_bound_cycles": row.work.lower_bound_cycles,
         "cycles_over_bound": _ratio(row.counters.span_cycles, row.work.lower_bound_cycles),
         "bound_by": row.work.bound_by,
+        "products": products(record, row.info),
+        "products_per_cycle": products_per_cycle(record, row.info),
     }
 
 

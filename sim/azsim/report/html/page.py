@@ -21,7 +21,7 @@ ASSETS = Path(__file__).parent / "assets"
 class Page:
     """A page: `title`, one line of `about`, a `notice` to be read first, and its sections.
 
-    `data`: what its script needs beside the figures.
+    `data`: what its scripts need beside the figures; `scripts`: names of its own ones.
     """
 
     title: str
@@ -30,6 +30,7 @@ class Page:
     sections: Sequence[Section]
     version: str
     data: dict[str, Any] = field(default_factory=dict)
+    scripts: Sequence[str] = ()
 
 
 def save_page(page: Page, path: Path) -> None:
@@ -51,14 +52,13 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    scripts = (plotly_script(), _asset("page.js"))
+    scripts = [plotly_script(), *map(_asset, (*page.scripts, "page.js"))]
     plots = [plot for section in page.sections for plot in section.plots]
     figures = {plot.name: {**plot.figure, "views": plot.views} for plot in plots}
     return environment.get_template("page.html.j2").render(
         page=page,
         style=_asset("page.css"),
-        plotly=scripts[0],
-        script=scripts[1],
+        scripts=scripts,
         hashes=[_hash(script) for script in scripts],
         figures=_json(figures),
         data=_json(page.data),

@@ -82,7 +82,7 @@
     }
     if (layout.annotations) {
       result.annotations = layout.annotations.map((note) => ({
-        ...note, font: { ...note.font, color: colour("--text") },
+        ...note, bgcolor: colour("--back"), font: { ...note.font, color: colour("--text") },
       }));
     }
     if (layout.shapes) {
