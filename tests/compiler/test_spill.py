@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from compiled import compile_file, integer_steps, reference_outputs, run_machine
 from onnx_models import ModelMaker
 
 from azsim.compiler import CompressionPlan
+from azsim.compiler.place import LeastSpace, place_graph
 from azsim.compiler.spill import spill_graph
+from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig, load_chip
 from azsim.engine.fast_machine import FastMachine
 from azsim.errors import CompileError
@@ -101,3 +104,44 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     message = r"^ABUF: 'x' \(3008 bytes\) needs \d+ bytes, the chip has 2048$"
     with pytest.raises(CompileError, match=message):
         compile_file(maker.save(tmp_path), feeds, chip(2), CompressionPlan())
+
+
+def wide_net(folder: Path) -> Path:
+    """A depthwise convolution over tall windows: the rows under one row of outputs are large."""
+    rng = np.random.default_rng(5)
+    maker = ModelMaker()
+    maker.input("x", (1, 16, 12, 24))
+    maker.tensor("w", rng.normal(size=(16, 1, 3, 3)) * 0.4)
+    maker.tensor("v", rng.normal(size=(8, 16, 1, 1)) * 0.3)
+    attributes = {"pads": [2, 2, 2, 2], "dilations": [2, 2], "group": 16}
+    maker.node("Conv", ["x", "w"], ["c"], name="depthwise", **attributes)
+    maker.node("Conv", ["c", "v"], ["y"], name="mix")
+    maker.output("y")
+    return maker.save(folder)
+
+
+def test_a_block_is_fetched_late_where_two_do_not_fit(tmp_path: Path) -> None:
+    # under one row of outputs are 5 rows of 28 x 16 bytes: 2240, and two are more than 4096
+    feeds = {"x": np.random.default_rng(1).normal(size=(2, 1, 16, 12, 24)).astype(np.float32)}
+    config = chip(4)
+    compiled, _ = compile_file(wide_net(tmp_path), feeds, config, CompressionPlan())
+    steps = integer_steps(compiled.program, feeds, 2)
+    outputs, _ = run_machine(FastMachine, compiled.program, config, steps)
+    for got, want in zip(outputs, reference_outputs(compiled, steps), strict=True):
+        np.testing.assert_array_equal(got["y"], want["y"])
+    nodes = [n for n in spill_graph(compiled.integers, config).nodes if "depthwise" in n.name]
+    fetched = [isinstance(node, FetchRows) for node in nodes if "/pad" not in node.name]
+    assert not any(first and second for first, second in pairwise(fetched))
+
+
+def test_the_least_space_is_what_lives_at_once(tmp_path: Path) -> None:
+    feeds = {"x": np.ones((1, *IMAGE), np.float32)}
+    compiled, _ = compile_file(image_net(tmp_path), feeds, chip(64), CompressionPlan())
+    graph = compiled.integers
+    least = LeastSpace(graph)
+    placed = place_graph(graph, tile_graph(graph, chip(64)), chip(64))
+    assert 0 < least.without(()) <= placed.abuf_bytes
+    assert least.without(()) == 3 * 20 * 18 * 8  # the operands of the sum, and the sum
+    names = [tensor.name for tensor in graph.tensors.values() if tensor.data is None]
+    assert all(least.without((name,)) <= least.without(()) for name in names)
+    assert least.without(names) == 0

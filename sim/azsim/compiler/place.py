@@ -7,8 +7,10 @@ where nobody reads the old value any more; else it is copied there at the end of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import insort
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -87,6 +89,29 @@ def place_graph(
     return Placement(
         address, parameters, parameter_bytes, copies, spares, allocator.high_water_bytes
     )
+
+
+class LeastSpace:
+    """What ABUF must hold at least, before any placement: tensors that live at the same time."""
+
+    def __init__(self, graph: IntegerGraph) -> None:
+        roots = _roots(graph)
+        lives = _lives(graph, roots)
+        shared = _in_place(graph, roots, lives)
+        self._parts = {
+            root: (tensor_bytes(graph, root), life)
+            for root, life in lives.items()
+            if root not in shared
+        }
+
+    def without(self, moved: Collection[str]) -> int:
+        """Most bytes that live at once if the tensors `moved` lie elsewhere."""
+        changes: dict[int, int] = {}
+        for root, (size, life) in self._parts.items():
+            if root not in moved:
+                changes[life.first] = changes.get(life.first, 0) + size
+                changes[life.last + 1] = changes.get(life.last + 1, 0) - size
+        return max(accumulate(changes[place] for place in sorted(changes)), default=0)
 
 
 def tensor_bytes(graph: IntegerGraph, name: str) -> int:
@@ -219,7 +244,10 @@ def _aligned(size: int) -> int:
 
 
 class _Allocator:
-    """First fit by address among the buffers whose lives overlap."""
+    """First fit by address among the buffers whose lives overlap.
+
+    Buffers are asked for in the order of their first use: what ended before is forgotten.
+    """
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity = capacity_bytes
@@ -234,8 +262,9 @@ class _Allocator:
         """Reserve `size` bytes from node `first` to node `last`; return the address."""
         size = _aligned(size)
         address = 0
-        for begin, end, other_first, other_last, _ in sorted(self._taken):
-            if other_last < first or last < other_first:
+        self._taken = [taken for taken in self._taken if taken[3] >= first]
+        for begin, end, other_first, _, _ in self._taken:
+            if last < other_first:
                 continue
             if address + size <= begin:
                 break
@@ -245,7 +274,7 @@ class _Allocator:
                 f"ABUF: '{name}' ({size} bytes) needs {address + size} bytes,"
                 f" the chip has {self._capacity}"
             )
-        self._taken.append((address, address + size, first, last, name))
+        insort(self._taken, (address, address + size, first, last, name))
         self.high_water_bytes = max(self.high_water_bytes, address + size)
         return address
 

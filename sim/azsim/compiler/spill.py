@@ -2,20 +2,21 @@
 
 Nothing happens to a graph that fits. Else the largest tensors move to DRAM, as few as make the rest
 fit. A node that reads or makes one of them is divided into blocks of its output: the rows of the
-inputs that a block needs are fetched while the block before is computed, and its result is written
-back. What cannot be divided is fetched and written back whole. Results are the same integers: the
-reference evaluates the graph as it was.
+inputs that a block needs are fetched while the block before is computed (unless ABUF has no room
+for two), and its result is written back. What cannot be divided is fetched and written back whole.
+Results are the same integers: the reference evaluates the graph as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 
 from azsim.compiler.blocks import Range, block_of, cut_edges, unit_elements
-from azsim.compiler.place import place_graph
+from azsim.compiler.place import LeastSpace, place_graph
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
@@ -48,10 +49,12 @@ def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
     else:
         return graph
     names = _candidates(graph)
+    capacity = chip.abuf.capacity_kb * 1024
+    least = LeastSpace(graph)
+    counts = [n for n in _counts(len(names)) if least.without(set(names[:n])) <= capacity]
     for share in SHARES:
-        budget = chip.abuf.capacity_kb * 1024 // share
-        for count in _counts(len(names)):
-            spilled = _Spiller(graph, names[:count], budget).graph()
+        for count in counts:
+            spilled = _Spiller(graph, names[:count], capacity, capacity // share).graph()
             try:
                 _place(spilled, chip)
             except CompileError:
@@ -97,8 +100,10 @@ Strided = tuple[str, int, tuple[int, int]]  # tensor, first element, strides
 class _Spiller:
     """Rewrites a graph; `_where[tensor]`: the tensor in DRAM it lies in, and its first element."""
 
-    def __init__(self, graph: IntegerGraph, names: list[str], budget_bytes: int) -> None:
-        self._old, self._budget = graph, budget_bytes
+    def __init__(
+        self, graph: IntegerGraph, names: list[str], capacity_bytes: int, budget_bytes: int
+    ) -> None:
+        self._old, self._capacity, self._budget = graph, capacity_bytes, budget_bytes
         self._tensors = dict(graph.tensors)
         self._nodes: list[IntegerNode] = []
         self._layers: dict[str, str] = {}
@@ -169,10 +174,18 @@ class _Spiller:
                 stages.append((fetches, work))
                 if result and part is not None:
                     pieces.append((result, part))
-        for late in in_order(stages):
+        for late in in_order(stages) if self._fit_twice(stages) else one_by_one(stages):
             self._add(late, node.name)
         if pieces:
             self._join(node, pieces)
+
+    def _fit_twice(self, stages: list[Stage]) -> bool:
+        """True if ABUF can hold what two successive blocks fetch: else none is fetched ahead."""
+        sizes: list[int] = []
+        for fetches, _ in stages:
+            names = {name for node in fetches for name in node.writes}
+            sizes.append(sum(_bytes(self._tensors[name]) for name in names))
+        return max(map(sum, pairwise(sizes)), default=0) <= self._capacity
 
     def _transposed(self, node: Move, plane: Piece, number: int) -> list[Stage]:
         """Blocks of a transposition of a (rows, columns) matrix, cut along its longer side: the
@@ -307,6 +320,13 @@ def in_order(stages: list[Stage]) -> Iterator[IntegerNode]:
         yield from ahead
         ahead = work
     yield from ahead
+
+
+def one_by_one(stages: list[Stage]) -> Iterator[IntegerNode]:
+    """The nodes of all blocks, each block's fetches in front of its own work."""
+    for fetches, work in stages:
+        yield from fetches
+        yield from work
 
 
 def transpositions(node: Move) -> list[Piece] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Protocol
 
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, Layer, LstmLayer
@@ -192,17 +192,22 @@ class Decision:
         maker.output("scores", (1, self.classes))
 
 
+@cache
+def _layers_of(build: Callable[[NetMaker], None]) -> tuple[Layer, ...]:
+    maker = NetMaker("", 8, 0.0, 0, 0, draws=False)
+    build(maker)
+    return tuple(maker.layers)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A net given by the function that builds it; its layers are those the function adds."""
 
     build: Callable[[NetMaker], None]
 
-    @cached_property
+    @property
     def layers(self) -> tuple[Layer, ...]:
-        maker = NetMaker("", 8, 0.0, 0, 0, draws=False)
-        self.build(maker)
-        return tuple(maker.layers)
+        return _layers_of(self.build)
 
     def make(self, maker: NetMaker) -> None:
         self.build(maker)
