@@ -5,8 +5,9 @@
     first_ps = advance(lp, until_ps, False)  # nobody asks for more before until_ps
     ticket = pop_completion(lp, now_ps)      # -1: no more
 
-`advance` goes through the memory clocks before `until_ps`, but not beyond the first completion it
-finds: whoever waits for that one may ask for more. So the memory is never ahead of its users.
+`advance` goes through the memory clocks before `until_ps`, but not beyond what the first completion
+it finds can bring about: whoever waits for that one may ask for more. So the memory is never ahead
+of its users.
 Shares no timing code with the clocked model.
 """
 
@@ -19,6 +20,7 @@ from azsim_kernels.lpddr_commands import (
     send_command,
     start_refresh,
 )
+from azsim_kernels.lpddr_hits import serve_hits
 from azsim_kernels.lpddr_params import ALL_BANK, READ, WRITE
 from azsim_kernels.lpddr_requests import (
     admit_burst,
@@ -51,6 +53,7 @@ from azsim_kernels.lpddr_types import (
     FAR,
     INTERVAL,
     OPEN_CLOCKS,
+    REACTION_CLOCKS,
     READ_CLOCKS,
     REFRESH,
     RING_MASK,
@@ -91,15 +94,35 @@ def core_cycle(time_ps: int, clock_mhz: int) -> int:
 
 
 @kernel
-def _step_channel(lp: Lpddr, at: int, before: int) -> None:
-    """Go through the next clock of a channel in which something can happen, or through a whole
-    stream of them before clock `before`, and find the one after.
+def _send_chosen(lp: Lpddr, at: int, command: int, index: int, now: int) -> None:
+    """Send `command` for the burst `index` places from the oldest in the window."""
+    burst = at + lp[WINDOW_IN] + W_SIZE * ((lp[at + C_HEAD] + index) & lp[RING_MASK])
+    if lp[at + C_BARE] == 1:
+        fill_entry(lp, burst)
+    slot = lp[burst + W_SLOT]
+    port = lp[lp[SLOTS_AT] + S_SIZE * slot + S_PORT]
+    send_command(lp, at, command, lp[burst + W_BANK], lp[burst + W_ROW], port, now)
+    if command in (READ, WRITE):
+        lp[at + C_BYPASSED] = lp[at + C_BYPASSED] + 1 if index > 0 else 0
+        lp[at + C_PENDING] -= 1
+        drop_entry(lp, at, index)
+        left = lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] - 1
+        latency = lp[READ_CLOCKS] if command == READ else lp[WRITE_CLOCKS]
+        move_bursts(lp, slot, left, now + latency)
+
+
+@kernel
+def _act(lp: Lpddr, at: int, now: int, before: int, following: int) -> tuple[int, int]:
+    """Do what a channel does in clock `now` once the window has taken in what it can, or in many
+    clocks before `before`. `following` is the next clock in which it may take in another burst.
+
+    Returns (-1, 0) with C_CLOCK at the next clock in which something can happen, or such a `now`
+    and `following` to act on next.
     """
-    now = lp[at + C_CLOCK]
     while lp[at + C_DUE] <= now:
         lp[at + C_OWED] += 1
         lp[at + C_DUE] += lp[INTERVAL]
-    following = min(admit_burst(lp, at, now), lp[at + C_DUE])
+    following = min(following, lp[at + C_DUE])
     if lp[at + C_OWED] > 0 and lp[at + C_REFRESHING] == 0:
         fill_window(lp, at)
         start_refresh(lp, at)
@@ -119,28 +142,33 @@ def _step_channel(lp: Lpddr, at: int, before: int) -> None:
         else:
             fill_window(lp, at)
             command, index, clock = choose_command(lp, at, now)
+            if command in (READ, WRITE) and index == 0 and lp[at + C_REFRESHING] == 0:
+                clock_after, entering = serve_hits(lp, at, now, before)
+                if clock_after >= 0 or entering == 0:
+                    return clock_after, entering
         following = min(following, clock)
     if not sent and command >= 0:
-        burst = at + lp[WINDOW_IN] + W_SIZE * ((lp[at + C_HEAD] + index) & lp[RING_MASK])
-        if lp[at + C_BARE] == 1:
-            fill_entry(lp, burst)
-        slot = lp[burst + W_SLOT]
-        port = lp[lp[SLOTS_AT] + S_SIZE * slot + S_PORT]
-        send_command(lp, at, command, lp[burst + W_BANK], lp[burst + W_ROW], port, now)
+        _send_chosen(lp, at, command, index, now)
         sent = True
-        if command in (READ, WRITE):
-            lp[at + C_BYPASSED] = lp[at + C_BYPASSED] + 1 if index > 0 else 0
-            lp[at + C_PENDING] -= 1
-            drop_entry(lp, at, index)
-            left = lp[lp[SLOTS_AT] + S_SIZE * slot + S_LEFT] - 1
-            latency = lp[READ_CLOCKS] if command == READ else lp[WRITE_CLOCKS]
-            move_bursts(lp, slot, left, now + latency)
     lp[at + C_CLOCK] = lp[at + C_SEEN] if sent else max(following, now + 1)
+    return -1, 0
+
+
+@kernel
+def _step_channel(lp: Lpddr, at: int, before: int) -> None:
+    """Go through the next clock of a channel in which something can happen, or through a whole
+    stream of them before clock `before`, and find the one after.
+    """
+    now = lp[at + C_CLOCK]
+    following = admit_burst(lp, at, now)
+    while now >= 0:
+        now, following = _act(lp, at, now, before, following)
 
 
 @kernel
 def advance(lp: Lpddr, until_ps: int, to_the_end: bool) -> int:
-    """Go through the memory clocks before `until_ps`, up to the first completion.
+    """Go through the memory clocks before `until_ps`, up to the first completion and the time that
+    it takes whoever waits for it to ask for more.
 
     Returns the time in ps of the earliest completion known, FAR if none is. It stands if it is
     before `until_ps`; else a request put at `until_ps` or later may still be done sooner. Idle
@@ -148,9 +176,10 @@ def advance(lp: Lpddr, until_ps: int, to_the_end: bool) -> int:
     end of a step, takes them along and does not stop at completions.
     """
     until = (until_ps + lp[CLOCK_PS] - 1) // lp[CLOCK_PS]
-    soonest = min(lp[READ_CLOCKS], lp[WRITE_CLOCKS])
+    reaction = lp[REACTION_CLOCKS]
+    soonest = min(lp[READ_CLOCKS], lp[WRITE_CLOCKS]) + reaction
     while True:
-        before = until if to_the_end else min(until, first_done(lp))
+        before = until if to_the_end else min(until, first_done(lp) + reaction)
         clock = before
         chosen = lp[CHANNELS]  # none
         other = FAR

@@ -41,7 +41,7 @@ from azsim_kernels.lpddr_types import (
     FOUND_IN,
     GAPS_AT,
     GAPS_SIZE,
-    GROUP_BANKS,
+    GROUP_BITS,
     NOBODY,
     OPEN_CLOCKS,
     OPEN_ROW,
@@ -79,7 +79,7 @@ def ready_clock(lp: Lpddr, at: int, command: int, bank: int) -> int:
         for place in range(lp[PLACES] - 1):
             clock = max(clock, lp[ready + 8 * place])
         return clock  # type: ignore[no-any-return]
-    group = lp[BANKS] + bank // lp[GROUP_BANKS]
+    group = lp[BANKS] + (bank >> lp[GROUP_BITS])
     return max(clock, lp[ready + 8 * bank], lp[ready + 8 * group])  # type: ignore[no-any-return]
 
 
@@ -116,7 +116,7 @@ def note_command(lp: Lpddr, at: int, command: int, bank: int, now: int) -> None:
             first = 0 if scope == BANK else lp[BANKS]
             last = lp[BANKS] if scope == BANK else lp[PLACES] - 1
         else:
-            first = bank if scope == BANK else lp[BANKS] + bank // lp[GROUP_BANKS]
+            first = bank if scope == BANK else lp[BANKS] + (bank >> lp[GROUP_BITS])
             last = first + 1
         for place in range(first, last):
             _raise(lp, at, scope, place, command, now)
@@ -195,6 +195,10 @@ def choose_command(lp: Lpddr, at: int, now: int) -> tuple[int, int, int]:
     if lp[at + C_REFRESHING] == 1 and lp[REFRESH] == PER_BANK:
         asked = 1 << lp[at + C_REFRESH_BANK]
     earliest = FAR
+    # No column command sooner than the channel allows: once one is found for then, the others need
+    # no look at their banks.
+    channel = at + lp[READY_IN] + 8 * (lp[PLACES] - 1)
+    bound = min(lp[channel + READ], lp[channel + WRITE])
     hits = 0  # banks whose open row somebody wants
     misses = 0
     for i in range(lp[at + C_COUNT]):
@@ -202,7 +206,7 @@ def choose_command(lp: Lpddr, at: int, now: int) -> tuple[int, int, int]:
         bank = lp[entry + W_BANK]
         if lp[rows + 8 * bank] == lp[entry + W_ROW]:
             hits |= 1 << bank
-            if (i == 0 or not strict) and not (asked >> bank) & 1:
+            if earliest > bound and (i == 0 or not strict) and not (asked >> bank) & 1:
                 clock = ready_clock(lp, at, lp[entry + W_COMMAND], bank)
                 if clock <= now:
                     return lp[entry + W_COMMAND], i, now

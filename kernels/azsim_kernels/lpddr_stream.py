@@ -16,6 +16,7 @@ from azsim_kernels.lpddr_commands import (
     send_command,
     trace_command,
 )
+from azsim_kernels.lpddr_hits import clock_limit
 from azsim_kernels.lpddr_params import ACT, PER_BANK, PRE, READ
 from azsim_kernels.lpddr_requests import (
     bank_of,
@@ -25,7 +26,6 @@ from azsim_kernels.lpddr_requests import (
 )
 from azsim_kernels.lpddr_types import (
     BANKS,
-    BATCH,
     BLOCK_SHIFT,
     BY_ROW,
     BYPASS_LIMIT,
@@ -33,7 +33,6 @@ from azsim_kernels.lpddr_types import (
     C_BYPASSED,
     C_COUNT,
     C_COUNTS,
-    C_DUE,
     C_HEAD,
     C_IN_ORDER,
     C_LAST_COMMAND,
@@ -46,8 +45,7 @@ from azsim_kernels.lpddr_types import (
     C_TURN,
     CYCLE,
     FAR,
-    GROUP_BANKS,
-    INTERVAL,
+    GROUP_BITS,
     L_AT,
     L_END,
     L_NEXT,
@@ -56,6 +54,7 @@ from azsim_kernels.lpddr_types import (
     OPEN_ROW,
     PORTS,
     QUEUE_IN,
+    REACTION_CLOCKS,
     READ_ALONE,
     READ_CLOCKS,
     READ_STEP,
@@ -183,7 +182,7 @@ def _columns_ready(
         bank = bank_of(lp, local + i)
         if lp[ready + 8 * bank + OPEN_ROW] != row_of(lp, local + i):
             return 0
-        group = lp[BANKS] + bank // lp[GROUP_BANKS]
+        group = lp[BANKS] + (bank >> lp[GROUP_BITS])
         clock = max(lp[ready + 8 * bank + command], lp[ready + 8 * group + command])
         if clock > now + i * step:
             columns = min(columns, i)
@@ -336,14 +335,6 @@ def _refill(lp: Lpddr, at: int, columns: int, entering: int) -> None:
 
 
 @kernel
-def _clock_limit(lp: Lpddr, at: int, before: int) -> int:
-    """Return the clock before which a stream may run: `before`, or when a refresh may begin."""
-    # Per bank one begins as soon as it is due; else when enough are owed, the window being full.
-    waits = 0 if lp[REFRESH] == PER_BANK else lp[BATCH] - lp[at + C_OWED] - 1
-    return min(before, lp[at + C_DUE] + waits * lp[INTERVAL])  # type: ignore[no-any-return]
-
-
-@kernel
 def stream_columns(lp: Lpddr, at: int, now: int, before: int) -> int:
     """Send as many column commands at once as the rules let through from `now`, where the oldest
     burst of a stream is about to get its own, up to clock `before`, and the row commands that go
@@ -357,7 +348,7 @@ def stream_columns(lp: Lpddr, at: int, now: int, before: int) -> int:
         return 0
     if lp[REFRESH] == PER_BANK and lp[at + C_OWED] > 0:
         return 0
-    before = _clock_limit(lp, at, before)
+    before = clock_limit(lp, at, before)
     slot = lp[at + lp[QUEUE_IN] + 2 * lp[at + C_LAST_PORT]]
     # With every column command a burst of the stream enters the window, or none does.
     entering = slot >= 0 and lp[at + C_COUNT] == lp[WINDOW_BURSTS]
@@ -389,7 +380,7 @@ def stream_columns(lp: Lpddr, at: int, now: int, before: int) -> int:
         done = _first_completion(lp, at, slot, first, sent, columns)
         if done < columns:
             latency = lp[READ_CLOCKS] if reads else lp[WRITE_CLOCKS]
-            before = min(before, now + done * step + latency)
+            before = min(before, now + done * step + latency + lp[REACTION_CLOCKS])
             columns = min(columns, (before - now - 1) // step + 1)
         end = entered + (columns - 1 if entering else 0)
         if end > block_end:

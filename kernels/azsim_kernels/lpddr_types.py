@@ -68,12 +68,15 @@ NEVER = -(1 << 60)  # longer ago than everything
     WRITE_STEP,
     READ_ALONE,  # 1: another bank could be served between two of them
     WRITE_ALONE,
+    READ_HITS,  # even distance of column commands to any open rows, 0 if it depends on the rows
+    WRITE_HITS,
     PLACES,  # banks, groups and the channel
     RULES,  # constraint rows with a window
     RING_MASK,  # of the window
     DONE_MASK,
     NOBODY,  # -1: compiled code for a constant would be code of its own
-) = range(34)
+    GROUP_BITS,  # log2 of the banks in a group
+) = range(37)
 # Where the tables begin.
 (
     GAPS_AT,  # (3, 7, 15) scope, first -> how many, then (then, clocks) of each
@@ -93,13 +96,14 @@ NEVER = -(1 << 60)  # longer ago than everything
     WINDOW_IN,  # (RING_MASK + 1, 5) see W_
     LINKS_IN,  # (requests, 3) see L_
     FOUND_IN,  # (BANKS,) what the first burst after the next ACT, or since the last, finds: F_
-) = range(34, 50)
+) = range(37, 53)
 # What changes.
-REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(50, 55)
+REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(53, 58)
 # The chip's side.
 (
     CORE_MHZ,
     PATH_CYCLES,
+    REACTION_CLOCKS,  # so long after a completion nobody can have asked for more because of it
     BEGIN,  # core cycles before the step
     PATTERNS,
     PATTERNS_AT,  # (PATTERNS, 13) see H_
@@ -108,8 +112,8 @@ REQUESTS, FREE_COUNT, DONE_HEAD, DONE_COUNT, TRACED = range(50, 55)
     HOST_WRITE_BYTES,
     HOST_WAIT,  # core cycles from due to visible, of all requests together
     HOST_LONGEST_WAIT,
-) = range(55, 65)
-HEADER = 65
+) = range(58, 69)
+HEADER = 69
 
 # A channel.
 (
@@ -239,6 +243,12 @@ def _step(gaps: Lpddr, turn: list[tuple[int, int]], command: int) -> tuple[int, 
     return channel, 0
 
 
+def _hits_step(gaps: Lpddr, command: int) -> int:
+    """Return the distance of two column commands to any open rows, 0 if the rows matter."""
+    bank, group, channel = (int(gaps[scope, command, command]) for scope in (BANK, GROUP, CHANNEL))
+    return channel if channel >= max(bank, group) else 0
+
+
 def _rows_are_apart(
     params: LpddrParams, gaps: Lpddr, shifts: dict[str, int], turn: list[tuple[int, int]]
 ) -> bool:
@@ -293,12 +303,15 @@ def _put_parameters(lp: Lpddr, params: LpddrParams, gaps: Lpddr, by_row: bool) -
         WRITE_STEP: write[0],
         READ_ALONE: read[1],
         WRITE_ALONE: write[1],
+        READ_HITS: _hits_step(gaps, READ) if by_row else 0,
+        WRITE_HITS: _hits_step(gaps, WRITE) if by_row else 0,
         PLACES: params.banks + params.groups + 1,
         RULES: sum(row.depth > 1 for row in params.constraints),
         RING_MASK: ring - 1,
         DONE_MASK: (1 << max(0, requests - 1).bit_length()) - 1,
         FREE_COUNT: requests,
         NOBODY: -1,
+        GROUP_BITS: _log2(params.banks_per_group),
     }
     for place, value in values.items():
         lp[place] = value
@@ -375,6 +388,8 @@ def new_chip_memory(
     """Return the memory of a chip at time 0, with the traffic of its host; see `new_lpddr`."""
     lp = new_lpddr(memory.params, by_row, trace_commands, patterns)
     lp[CORE_MHZ], lp[PATH_CYCLES] = memory.core_mhz, memory.path_cycles
+    path_ps = memory.path_cycles * 1_000_000 // memory.core_mhz
+    lp[REACTION_CLOCKS] = path_ps // memory.params.clock_ps
     return lp
 
 

@@ -138,6 +138,7 @@ CLOCK = _record(
     "tiles",  # wanted: the tiles of so many units
     "uncovered",  # a PRODUCT reads weights behind the tile in its slot
     "memory_next",  # LPDDR: cycle in which the first completion known is visible
+    "memory_horizon",  # LPDDR: a completion not yet known is visible in this cycle at the soonest
     "host_next",  # LPDDR: cycle in which the host may issue its next request
     "resume",  # the four phases of `now` are done up to the third
     "keeps_spans",  # 1: closed spans are kept in `spans`, see `machine_spans.close_span`
