@@ -13,6 +13,15 @@ from azsim_kernels._jit import kernel
 from azsim_kernels.tile_format import CONTEXTS, SYMBOLS
 
 _FAR = 1 << 62
+LATE_Q16 = 15937
+"""Bits, times 2**16, that a symbol at the very end of the 256 costs more than one at their start.
+
+A lane's state is 256 * q + CUM + r after a symbol, q at least 1 and small as often as large: with a
+high CUM it has grown more. The mean over x = q * f + r in f..256 * f - 1, of density 1 / x, of what
+log2 of the state grows by beyond 8 - log2(f) is, to first order in 1 / q,
+0.2432 * ((CUM + (f - 1) / 2) / 256 - (f - 1) / (2 * f)).
+"""
+
 _WHOLE = CONTEXTS - 1  # the context that has every symbol, so that any tile can be coded
 
 
@@ -40,6 +49,25 @@ def symbol_cost_q16(frequency: int) -> int:
     if frequency == 0:
         return 1 << 32
     return (8 << 16) - log2_q16(frequency)
+
+
+@kernel
+def own_cost_q16(frequency: int) -> int:
+    """Return what of a symbol's bits, times 2**16, depends on its frequency 1..255 alone."""
+    return (8 << 16) - log2_q16(frequency) + (LATE_Q16 // frequency - LATE_Q16) // 2
+
+
+@kernel
+def symbol_costs_q16(frequencies: NDArray[np.int64], costs: NDArray[np.int64]) -> None:
+    """Write to `costs` (16,) the bits, times 2**16, of the symbols of a set (16,): those of its
+    frequency, and of its place among the 256."""
+    below = 0
+    for s in range(SYMBOLS):
+        frequency = frequencies[s]
+        costs[s] = symbol_cost_q16(0)
+        if frequency > 0:
+            costs[s] = own_cost_q16(frequency) + (LATE_Q16 * (2 * below + frequency) >> 9)
+        below += frequency
 
 
 @kernel
@@ -99,12 +127,20 @@ def fit_classes(
 def _best_step(
     counts: NDArray[np.int64], used: NDArray[np.uint8], out: NDArray[np.int64], step: int
 ) -> tuple[int, int]:
-    """Return (symbol, change of cost) of the best step of +-1 that keeps it in 1..255, or -1."""
+    """Return (symbol, change of cost) of the best step of +-1 that keeps it in 1..255, or -1.
+
+    A unit more for a symbol moves the middle of its own place by half a unit, and by a whole one
+    the places of the symbols above it.
+    """
     chosen = -1
     change = _FAR
-    for s in range(SYMBOLS):
+    above = 0
+    for s in range(SYMBOLS - 1, -1, -1):
+        moved = counts[s] + 2 * above
+        above += counts[s]
         if used[s] != 0 and 1 <= out[s] + step <= 255:
-            extra = counts[s] * (log2_q16(out[s]) - log2_q16(out[s] + step))
+            extra = counts[s] * (own_cost_q16(out[s] + step) - own_cost_q16(out[s]))
+            extra += step * (LATE_Q16 * moved >> 9)
             if extra < change:
                 change = extra
                 chosen = s
@@ -202,8 +238,7 @@ def _reestimate(
             if c != _WHOLE and np.any(sums[c, part:end]):
                 wanted = (sums[c, part:end] > 0).astype(np.uint8)
             quantize_frequencies(sums[c, part:end], wanted, frequencies[c, part:end])
-        for s in range(2 * SYMBOLS):
-            costs[c, s] = symbol_cost_q16(frequencies[c, s])
+            symbol_costs_q16(frequencies[c, part:end], costs[c, part:end])
 
 
 @kernel
@@ -235,8 +270,9 @@ def fit_contexts(
             quantize_frequencies(nothing, used[part:end], frequencies[c, part:end])
     _reestimate(sections, context, used, frequencies, costs)
     for c in range(CONTEXTS):
-        for s in range(2 * SYMBOLS):
-            costs[c, s] = symbol_cost_q16(frequencies[c, s])
+        for part in range(0, 2 * SYMBOLS, SYMBOLS):
+            end = part + SYMBOLS
+            symbol_costs_q16(frequencies[c, part:end], costs[c, part:end])
     total = _assign(sections, costs, context)
     for _ in range(rounds):
         _reestimate(sections, context, used, frequencies, costs)

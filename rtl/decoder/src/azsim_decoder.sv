@@ -115,6 +115,7 @@ module azsim_decoder #(
   // ---- Beats -----------------------------------------------------------------------------------
   logic [4:0] load_cycles, active, bytes;
   logic [6:0] ones;
+  logic       blank;
   logic [3:0] beat_error, known_error;
   logic [2:0] phase;
   logic       next_section;
@@ -143,6 +144,7 @@ module azsim_decoder #(
     .advance_i     (advance),
     .beat_bits_i   (beat_bits),
     .beat_ones_i   (ones),
+    .beat_blank_i  (blank),
     .beat_error_i  (beat_error),
     .phase_o       (phase),
     .active_o      (active),
@@ -175,6 +177,7 @@ module azsim_decoder #(
     .bits_o        (beat_bits),
     .mask_o        (mask),
     .ones_o        (ones),
+    .blank_o       (blank),
     .value_bits_o  (value_bits)
   );
 

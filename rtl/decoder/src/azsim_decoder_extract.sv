@@ -73,6 +73,7 @@ module azsim_decoder_extract #(
   end
 
   logic [127:0] source;
+  logic [127:0] starts;  // per lane: first bit of its field
   if (Profile == azsim_decoder_pkg::ProfileAns) begin : gen_ans
     logic [4:0]   bytes_q;
     logic [63:0]  symbols_q;
@@ -81,6 +82,7 @@ module azsim_decoder_extract #(
     logic [183:0] b3;
     logic [151:0] b2;
     logic [135:0] b1;
+    logic [127:0] ends;  // per lane: bits of its field and of those below it
     always_ff @(posedge clk_i or negedge rst_ni) begin
       if (!rst_ni) begin
         bytes_q   <= '0;
@@ -100,29 +102,39 @@ module azsim_decoder_extract #(
     assign source    = !coded_q ? held_q[127:0] : bytes_q[0] ? b1[135:8] : b1[127:0];
     assign symbols_o = symbols_q;
     assign coded_o   = coded_q;
+    // Sums over 2, 4, 8 and 16 lanes: the upper half of a run adds what the lower half came to.
+    always @* begin
+      for (int i = 0; i < 16; i++) ends[8*i +: 8] = {4'd0, value_bits_q[4*i +: 4]};
+      for (int run = 1; run < 16; run = 2 * run)
+        for (int i = 0; i < 16; i++)
+          if ((i & run) != 0)
+            ends[8*i +: 8] = ends[8*i +: 8] + ends[8*((i & ~(2 * run - 1)) + run - 1) +: 8];
+    end
+    assign starts = {ends[119:0], 8'd0};
   end else begin : gen_bitmap
     logic unused;
     assign unused    = ^{coded_i, bytes_i, symbols_i, view_i[255:HoldBits]};
     assign source    = held_q;
     assign symbols_o = '0;
     assign coded_o   = 1'b0;
-  end
-
-  logic [127:0] starts;  // per lane: first bit of its field, 8 bits each
-  always @* begin
-    starts = '0;
-    for (int i = 1; i < 16; i++)
-      starts[8*i +: 8] = starts[8*(i-1) +: 8] + {4'd0, value_bits_q[4*(i-1) +: 4]};
+    // Active lanes have as many bits as lane 0, which always is active.
+    always @* begin
+      for (int i = 0; i < 16; i++) starts[8*i +: 8] = 8'(i) * {4'd0, value_bits_q[3:0]};
+    end
   end
 
   logic [127:0] fields;
   for (genvar l = 0; l < 16; l++) begin : gen_field
     // Field l starts at bit 8 x l at most.
+    localparam int StartBits = $clog2(8 * l + 2);
     logic [8*l+7:0] reach;
-    logic [7:0]     shifted, keep;
-    assign reach   = source[8*l+7:0];
-    assign shifted = 8'(reach >> starts[8*l +: 8]);
-    assign keep    = ~(8'hFF << value_bits_q[4*l +: 4]);
+    logic [7:0]     start, shifted, keep;
+    logic           unused_start;
+    assign reach        = source[8*l+7:0];
+    assign start        = starts[8*l +: 8];
+    assign unused_start = ^start;
+    assign shifted      = 8'(reach >> start[StartBits-1:0]);
+    assign keep         = ~(8'hFF << value_bits_q[4*l +: 4]);
     assign fields[8*l +: 8] = shifted & keep;
   end
 

@@ -19,38 +19,44 @@ module azsim_decoder_lanes (
   logic [255:0] states_q, stepped;
   logic [127:0] contexts_q;
   logic [15:0]  need, home, bad;
-  logic [79:0]  taken_below;  // per lane: bytes handed to the lanes below it
+  logic [79:0]  taken;        // per lane: bytes handed to it and the lanes below it
+  logic [127:0] frequencies;
+
+  for (genvar s = 0; s < 16; s++) begin : gen_frequency
+    if (s == 0) begin : gen_lowest
+      assign frequencies[7:0] = cum_i[7:0];
+    end else if (s == 15) begin : gen_highest
+      assign frequencies[127:120] = -cum_i[133:126];
+    end else begin : gen_between
+      assign frequencies[8*s +: 8] = cum_i[9*s +: 8] - cum_i[9*s-9 +: 8];
+    end
+  end
 
   for (genvar l = 0; l < 16; l++) begin : gen_lane
     logic [15:0] state, next;
     logic        wants, active;
-    logic [4:0]  place;
     logic [7:0]  data;
 
     assign state  = states_q[16*l +: 16];
     assign active = active_i > l;
     azsim_decoder_lane u_lane (
-      .state_i (state),
-      .cum_i   (cum_i),
-      .symbol_o(symbols_o[4*l +: 4]),
-      .next_o  (next),
-      .need_o  (wants)
+      .state_i      (state),
+      .cum_i        (cum_i),
+      .frequencies_i(frequencies),
+      .symbol_o     (symbols_o[4*l +: 4]),
+      .next_o       (next),
+      .need_o       (wants)
     );
     assign need[l] = wants && active;
 
     // Lane l can only be handed one of the first l + 1 bytes.
-    assign place = taken_below[5*l +: 5];
     if (l == 0) begin : gen_first
-      logic unused_place;
-      assign unused_place = ^place;
       assign data = view_i[7:0];
     end else begin : gen_other
       localparam int PlaceBits = $clog2(l + 1);
       logic [8*(2**PlaceBits)-1:0] bytes;
-      logic                        unused_place;
-      assign bytes        = view_i[8*(2**PlaceBits)-1:0];
-      assign unused_place = ^place;
-      assign data         = bytes[{place[PlaceBits-1:0], 3'b000} +: 8];
+      assign bytes = view_i[8*(2**PlaceBits)-1:0];
+      assign data  = bytes[{taken[5*l-5 +: PlaceBits], 3'b000} +: 8];
     end
 
     assign stepped[16*l +: 16] = !active ? state : wants ? {next[7:0], data} : next;
@@ -58,14 +64,15 @@ module azsim_decoder_lanes (
     assign bad[l]  = view_i[16*l+8 +: 8] == '0;
   end
 
+  // Sums over 2, 4, 8 and 16 lanes: the upper half of a run adds what the lower half came to.
   always @* begin
-    taken_below = '0;
-    bytes_o     = '0;
-    for (int i = 0; i < 16; i++) begin
-      taken_below[5*i +: 5] = bytes_o;
-      bytes_o = bytes_o + {4'd0, need[i]};
-    end
+    for (int i = 0; i < 16; i++) taken[5*i +: 5] = {4'd0, need[i]};
+    for (int run = 1; run < 16; run = 2 * run)
+      for (int i = 0; i < 16; i++)
+        if ((i & run) != 0)
+          taken[5*i +: 5] = taken[5*i +: 5] + taken[5*((i & ~(2 * run - 1)) + run - 1) +: 5];
   end
+  assign bytes_o = taken[79:75];
 
   assign bad_states_o = bad != '0;
   assign all_home_o   = home == '1;

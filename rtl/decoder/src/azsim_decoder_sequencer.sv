@@ -32,6 +32,7 @@ module azsim_decoder_sequencer #(
   input  logic        advance_i,      // the output pipeline moves
   input  logic [8:0]  beat_bits_i,
   input  logic [6:0]  beat_ones_i,    // mask beats: ones of the mask
+  input  logic        beat_blank_i,   // mask beats: there are none
   input  logic [3:0]  beat_error_i,   // what is wrong with the beat besides OVERRUN
   output logic [2:0]  phase_o,
   output logic [4:0]  active_o,       // value beats: values of this beat
@@ -94,7 +95,7 @@ module azsim_decoder_sequencer #(
   logic [3:0] failure;
   logic [4:0] active;
   logic [8:0] left_after, ones_after;
-  logic       mask_ends, values_end, group_ends, tile_ends, overrun;
+  logic       blank, mask_ends, values_end, group_ends, tile_ends, overrun;
 
   assign overrun  = {1'b0, beat_bits_i} > fill_q;
   assign may_fire = state_q == Run && (fill_q >= 10'd256 || rem_q == '0) && hold_q == '0 && advance_i;
@@ -109,9 +110,10 @@ module azsim_decoder_sequencer #(
   assign active     = (left_q >= 9'd16) ? 5'd16 : left_q[4:0];
   assign left_after = left_q - {4'd0, active};
   assign ones_after = left_q + {2'd0, beat_ones_i};
+  assign blank      = left_q == '0 && beat_blank_i;
   assign mask_ends  = phase_q == azsim_decoder_pkg::PhaseMask && quarter_q == 2'd3;
   assign values_end = phase_q == azsim_decoder_pkg::PhaseValues && left_after == '0;
-  assign group_ends = (mask_ends && ones_after == '0) || values_end;
+  assign group_ends = (mask_ends && blank) || values_end;
   assign tile_ends  = group_ends && group_q == groups_i;
   assign last_beat  = tile_ends || (phase_q == azsim_decoder_pkg::PhaseHeader && is_empty_i) ||
                       (phase_q == azsim_decoder_pkg::PhaseTable && record_q == 5'd1);
@@ -146,7 +148,7 @@ module azsim_decoder_sequencer #(
         azsim_decoder_pkg::PhaseMask: begin
           quarter_d = quarter_q + 1'b1;
           left_d    = ones_after;
-          if (mask_ends && ones_after != '0) phase_d = azsim_decoder_pkg::PhaseValues;
+          if (mask_ends && !blank) phase_d = azsim_decoder_pkg::PhaseValues;
         end
         azsim_decoder_pkg::PhaseValues: begin
           left_d = left_after;

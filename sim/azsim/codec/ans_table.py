@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from azsim_kernels.ans_model import fit_classes, fit_contexts, symbol_cost_q16
+from azsim_kernels.ans_model import fit_classes, fit_contexts, symbol_cost_q16, symbol_costs_q16
 from azsim_kernels.ans_types import EncoderTables
 from azsim_kernels.crc import CRC_START, crc32c_tile
 from azsim_kernels.tile_format import (
@@ -75,6 +75,11 @@ def _classes(
     return ValueClasses(base & 255, bits, signed, indexed, owner, np.where(present, extra, 0))
 
 
+def _lonely_cost(counts: NDArray[np.int64], classes: int) -> int:
+    """Return the bits, times 2**16, of a class that is the only one: it has 255 of 256."""
+    return int(counts.sum()) * symbol_cost_q16(255) if classes == 1 else 0
+
+
 def palette_order(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the bytes that occur in `counts` (256,), the most frequent first, then by value."""
     order = np.argsort(-counts, kind="stable")
@@ -90,7 +95,7 @@ def choose_classes(counts: NDArray[np.int64]) -> ValueClasses:
     zero = int(present[0])
     zero_cost = -_runs(counts[:1], 1, 0)[0] if zero else 0
     cost_a, starts, bits = _runs(folded[1:], SYMBOLS - zero, 1)
-    cost_a -= zero_cost
+    cost_a += _lonely_cost(counts, starts.size + zero) - zero_cost
     extra_zero = np.zeros(zero, np.int64)
     one = np.ones(starts.size, np.int64)
     best = _classes(
@@ -103,6 +108,7 @@ def choose_classes(counts: NDArray[np.int64]) -> ValueClasses:
         False,
     )
     cost_b, starts, bits = _runs(np.roll(counts, 128), SYMBOLS, 0)
+    cost_b += _lonely_cost(counts, starts.size)
     none = np.zeros(starts.size, np.int64)
     if cost_b < cost_a:
         best = _classes(starts - 128, bits, none, value, value < -128, present, False)
@@ -155,14 +161,16 @@ def encoder_tables(
 ) -> EncoderTables:
     """Return what the tile encoder needs of classes, frequencies (4, 32) and palette bytes (n,)."""
     split = np.ascontiguousarray(frequencies.reshape(CONTEXTS, 2, SYMBOLS).swapaxes(0, 1))
-    costs = [symbol_cost_q16(int(f)) for f in split.ravel()]
+    costs = np.zeros_like(split)
+    for part in np.ndindex(split.shape[:2]):
+        symbol_costs_q16(split[part], costs[part])
     index = np.full(256, -1, np.int64)
     index[palette] = np.arange(palette.size)
     return EncoderTables(
         frequency=split,
         below=np.cumsum(split, axis=2) - split,
         reciprocal=-(-(1 << 24) // np.maximum(split, 1)),
-        cost_q16=np.array(costs, np.int64).reshape(split.shape),
+        cost_q16=costs,
         value_class=classes.value_class.astype(np.int64),
         value_extra=classes.value_extra.astype(np.int64),
         class_bits=classes.bits.astype(np.int64),
