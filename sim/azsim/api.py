@@ -23,7 +23,7 @@ from azsim.energy import load_rates
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
-from azsim.frontend import Inputs, load_inputs, read_frame_ms, read_onnx
+from azsim.frontend import Inputs, load_inputs, own_inputs, read_frame_ms, read_model
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.program import Port, Program
@@ -67,7 +67,7 @@ class Prepared:
 def run(
     model: str | Path | Graph,
     *,
-    input: str | Path | Inputs,
+    input: str | Path | Inputs | None = None,
     chip: str | Path | ChipConfig = "az1",
     overrides: Sequence[str] = (),
     frames: int | None = None,
@@ -89,6 +89,9 @@ def run(
     session: Session | None = None,
 ) -> RunRecord:
     """Simulate `model` (ONNX) on `chip` over the frames of `input` (.npz or .wav).
+
+    A topology file of SCALE-Sim (.csv) needs no `input`: it takes seeded random numbers, `frames`
+    times (None: once).
 
     Args:
         model, input, calibrate: files, or a graph and frames that were read before.
@@ -126,12 +129,13 @@ def run(
     tell = progress or _silent
     with Warming() as warming:  # a first run compiles kernels beside its own work
         tell("reading", 0, 1)
-        graph = model if isinstance(model, Graph) else read_onnx(model)
+        graph = model if isinstance(model, Graph) else read_model(model)
+        frames_of = input if input is not None else own_inputs(graph, frames)
         period_ms, source = _frame_ms(graph, frame_ms)
         prepared = prepare(
             graph,
             chip_config,
-            input,
+            frames_of,
             frames,
             wishes,
             calibrate,

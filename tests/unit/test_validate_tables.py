@@ -61,7 +61,7 @@ def test_tables_as_json() -> None:
 @pytest.mark.small
 def test_an_unknown_table_is_refused() -> None:
     message = (
-        "--table: must be eie64, eie64_energy, ese, u55_128, "
+        "--table: must be eie64, eie64_energy, ese, u55_128, scalesim_ws, "
         "lpddr4_3200, lpddr4x_4266, lpddr5_6400, not az1"
     )
     with pytest.raises(ConfigError, match=f"^{message}$"):

@@ -28,6 +28,16 @@ InputOption = Annotated[
         help="Frames: .npz arrays or a 16 kHz mono .wav.",
     ),
 ]
+RunInputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-i",
+        "--input",
+        metavar="FILE",
+        readable=False,
+        help="Frames: .npz arrays or a 16 kHz mono .wav. Only a topology (.csv) needs none.",
+    ),
+]
 ChipOption = Annotated[
     str,
     typer.Option(

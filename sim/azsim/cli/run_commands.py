@@ -17,10 +17,10 @@ from azsim.cli.options import (
     FramesOption,
     FramesPerPassOption,
     HostTrafficOption,
-    InputOption,
     LayerBitsOption,
     LayerSparsityOption,
     ModelArgument,
+    RunInputOption,
     SetOption,
     SparsityOption,
     TraceOption,
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     model: ModelArgument,
-    input: InputOption,
+    input: RunInputOption = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
     frames: FramesOption = None,
@@ -92,7 +92,8 @@ def run(
 
     `--out` writes a folder of reports: summary.json, COMPUTE_REPORT.csv,
     outputs.npz, timeline.png. It appears whole or not at all; the folder of
-    an earlier run is replaced.
+    an earlier run is replaced. A topology file of SCALE-Sim (.csv) needs no
+    input.
 
     \b
     Examples:
@@ -103,6 +104,7 @@ def run(
       azsim run model.onnx -i frames.npz --set mac_array.lanes=16
       azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
       azsim run model.onnx -i frames.npz --host-traffic music --host-traffic display
+      azsim run topology.csv --chip scalesim_ws
       azsim run model.onnx -i frames.npz --trace run.pftrace --trace-window 0:4
     """
     if out is not None:

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
+from azsim.cli.options import SetOption
 from azsim.cli.screen import reader_may_leave, screen
+from azsim.errors import ConfigError
 from azsim.validate import (
     Table,
     eie_array,
@@ -18,6 +20,8 @@ from azsim.validate import (
     published_tables,
     run_eie,
     run_skip,
+    run_topology,
+    scalesim_table,
     table_json,
 )
 from azsim.validate.page import check_cells, context_cells, context_labels, verdict
@@ -112,6 +116,41 @@ def lpddr(
     else:
         _print_tables([table])
     return 0 if table.passed else 1
+
+
+@validate_app.command("scalesim")
+def scalesim(
+    topology: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TOPOLOGY]", readable=False, help="Topology file, .csv."),
+    ] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Compute cycles of a weight-stationary array as SCALE-Sim prints them, layer by layer; without
+    a topology its own golden rows. `--set` changes the chip scalesim_ws.
+    """
+    if topology is None and overrides:
+        raise ConfigError("--set: needs a topology; the golden rows are of one array")
+    if topology is None:
+        table = scalesim_table()
+        if as_json:
+            print(json.dumps(table_json(table), indent=2))
+        else:
+            _print_tables([table])
+        return 0 if table.passed else 1
+    runs = run_topology(topology, overrides or ())
+    rows = [{"name": r.name, "folds": r.folds, "compute_cycles": r.printed_cycles} for r in runs]
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps(rows, indent=2))
+        else:
+            width = max(len(run.name) for run in runs)
+            for run in runs:
+                print(
+                    f"{run.name:<{width}}  {run.printed_cycles:>14,} cycles in {run.folds:,} folds"
+                )
+    return 0
 
 
 def _show(counters: dict[str, Any], expect: int | None, as_json: bool) -> int:

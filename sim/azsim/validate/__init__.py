@@ -7,6 +7,7 @@ from azsim.validate.ese import ese_table
 from azsim.validate.lpddr import lpddr_table
 from azsim.validate.page import validation_markdown
 from azsim.validate.runs import TABLES, published_tables
+from azsim.validate.scalesim import SystolicRun, run_topology, scalesim_table
 from azsim.validate.skip import SkipRun, run_skip
 from azsim.validate.tables import Check, Context, Table, table_json
 
@@ -16,6 +17,7 @@ __all__ = [
     "Context",
     "EieRun",
     "SkipRun",
+    "SystolicRun",
     "Table",
     "eie_array",
     "eie_energy_table",
@@ -26,6 +28,8 @@ __all__ = [
     "published_tables",
     "run_eie",
     "run_skip",
+    "run_topology",
+    "scalesim_table",
     "table_json",
     "validation_markdown",
 ]

@@ -95,6 +95,33 @@ compressed by the vendor's tools; ours is of seeded weights with as many zeros, 
 by row. It must be smaller; how much smaller depends on that distribution.
 """
 
+_SCALESIM_NOTES = """
+Exact to the cycle, without a model of its own. SCALE-Sim gives each fold (32 rows of K by 32
+columns of N) of a weight-stationary array 2 R + C + M - 2 cycles. In section 7 of the timing model
+a tile of 32 x 32 with M activation columns of one item each takes M + `fill_cycles`, and
+`fill_cycles` of `scalesim_ws` is 2 R + C - 2 = 94.
+
+What differs, and why:
+
+* **One cycle.** Its reports print the number of the last cycle, counted from 0: 32 folds of 350
+  cycles are 11,200, and 11,199 is printed. The same is behind 9 cycles in place of 10 for a layer
+  of 4 x 4 x 4 (issue 125 of that project).
+* **Positions of a convolution.** Its output has ceil((H - R) / stride) + 1 rows, one more than
+  ONNX's floor where the stride leaves a rest: Conv1 of AlexNet has 55 x 55 positions and not 54 x
+  54. Topology files are read its way.
+* **Stalls** come from its memory, which is not ours: total cycles are not compared, nor are DRAM
+  accesses. `azsim run` counts what its own memory, vector unit and semaphores cost besides.
+* **Other dataflows.** Output and input stationary are not modelled. For the first its code takes R
+  + C + K - 2 cycles per fold (the report of the same product has 52,447 - 42,272 = 10,175 = 32 x
+  318 - 1), its paper 2 R + C + K - 2 (issue 4 of scale-sim-v3).
+* **Layers with K of 16 or less** need fewer fills here: two groups of 32 outputs share a tile of
+  1024 weights, and take 2 M + 94 cycles in place of 2 (M + 94). **More than 32,768 positions** are
+  two PRODUCTs per fold, with one more fill. Neither is in a golden row.
+* A **convolution** is the product of its unrolled windows, as in SCALE-Sim. The same layer as an
+  ONNX Conv has tiles that do not reach over a row of the filter (11 x 3 = 33 columns, in tiles of
+  11), and therefore more folds.
+"""
+
 _LPDDR_NOTES = """
 The forms ([memory](memory.md), section 9) are computed from published clocks, not measured on a
 device: what is validated is that the model is tight to them and loses nothing in between. They hold
@@ -133,6 +160,7 @@ _TAIL = """
 * Memory as a device: LPDDR is checked against closed forms of published clocks, and its two levels
   against each other, but no measured trace. `u55_128` has a plain rate; EIE, ESE and the element of
   Eyeriss v2 work from on-chip memory.
+* Anything of SCALE-Sim but the compute cycles of its weight-stationary array.
 * Insides of Ethos-U55: `u55_128` has its rates, with this project's decoder, buffers and vector
   unit.
 * DMA, semaphores, vector unit, buffers with bank conflicts: checked between the levels of this
@@ -153,6 +181,8 @@ def _notes(table: Table) -> str:
         return _ESE_NOTES
     if table.name == "u55_128":
         return _U55_NOTES
+    if table.name == "scalesim_ws":
+        return _SCALESIM_NOTES
     if table.name in part_names():
         return _LPDDR_NOTES if table.name == part_names()[-1] else ""
     errors = [

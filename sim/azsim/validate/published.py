@@ -135,3 +135,31 @@ U55_SOURCE = (
     " weights from flash at 1 byte per cycle: NPU cycles of one inference as published for two"
     " set-ups, and the size of its compressed weights."
 )
+
+
+class SystolicLayer(NamedTuple):
+    """A layer on SCALE-Sim's weight-stationary array of 32 x 32: a topology file, and the cycles
+    that its report prints, total less stalls.
+    """
+
+    name: str
+    topology: str
+    cycles: int
+
+
+_PRODUCT = "Layer Name, M, N, K,\n"
+_CONV = (
+    "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, "
+    "Strides,\n"
+)
+SCALESIM_LAYERS = (
+    SystolicLayer("GEMM 256x128x256", f"{_PRODUCT}Test 1, 256, 128, 256,", 52_447 - 41_248),
+    SystolicLayer("AlexNet Conv1", f"{_CONV}Conv1, 224, 224, 11, 11, 3, 96, 4,", 112_283),
+)
+SCALESIM_SOURCE = (
+    "[S] SCALE-Sim v2 (scalesim-project/scale-sim-v2), golden reports of its own tests, array of "
+    "32 x 32 (configs/scale.cfg): test/general/golden_trace_user_ws/COMPUTE_REPORT.csv, commit "
+    "18975c24, of topologies/GEMM_mnk/test_mnk_input.csv: 52,447 cycles, 41,248 of them stalls; "
+    "test/golden_trace/COMPUTE_REPORT.csv, commit 213cd1b2, of "
+    "topologies/conv_nets/alexnet_part.csv: 112,283 cycles, no stalls."
+)

@@ -10,6 +10,7 @@ from azsim.validate.eie import eie_table
 from azsim.validate.eie_energy import eie_energy_table
 from azsim.validate.ese import ese_table
 from azsim.validate.lpddr import lpddr_table
+from azsim.validate.scalesim import scalesim_table
 from azsim.validate.tables import Table
 from azsim.validate.wav2letter import u55_table
 
@@ -18,6 +19,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "eie64_energy": eie_energy_table,
     "ese": ese_table,
     "u55_128": u55_table,
+    "scalesim_ws": scalesim_table,
     "lpddr4_3200": partial(lpddr_table, "lpddr4_3200"),
     "lpddr4x_4266": partial(lpddr_table, "lpddr4x_4266"),
     "lpddr5_6400": partial(lpddr_table, "lpddr5_6400"),
