@@ -150,7 +150,10 @@ def test_disasm_prints_one_command_a_line(tmp_path: Path, monkeypatch: pytest.Mo
     np.savez("x.npz", x=np.ones((2, 1, 5), np.float32))
     made = azsim("compile", "m.onnx", "-i", "x.npz", "--chip", "tiny", "-o", "m.azp")
     assert re.fullmatch(
-        r"m\.azp: (\d+) commands, 1 tiles, \d+ stream bytes, chip tiny \([0-9a-f]{16}\)\n", made.out
+        r"m\.azp: (\d+) commands, 1 tiles, \d+ stream bytes, chip tiny \([0-9a-f]{16}\)\n"
+        r"weight store: 48 of 4,096 bytes, 48 bytes a step less from DRAM\n"
+        r"  same: 48 of 48 bytes kept, each saves 1\.00 a step\n",
+        made.out,
     )
     commands = int(made.out.split()[1])
     lines = lines_of("disasm", "m.azp")

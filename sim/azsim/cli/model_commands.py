@@ -30,6 +30,7 @@ from azsim.errors import ConfigError
 from azsim.frontend import read_onnx, support_table
 from azsim.graph.text import one_line
 from azsim.program import disassemble, load_program, save_program
+from azsim.report.placement import placement_lines
 from azsim.zoo import build_zoo, save_onnx, zoo_table
 
 OutputOption = Annotated[
@@ -103,6 +104,8 @@ def compile_model(
         f"{one_line(str(output))}: {len(program.commands)} commands, {len(program.tiles)} tiles,"
         f" {size} stream bytes, chip {program.chip} ({program.config_hash})"
     )
+    for line in placement_lines(program, config.weight_store.capacity_kb * 1024):
+        print(line)
 
 
 def disasm(
