@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser import Browser, open_browser
 from command import azsim
+from report_cases import make_record
 from report_pages import HOSTILE_LAYER, hostile_record, save_run, save_sweep
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -212,3 +213,13 @@ def test_filters_act_on_figures_and_table(browser: Browser, sweep_page: Path) ->
     find("css selector", "#filters button").send_keys(Keys.ENTER)
     assert drawn_points(browser) == ([[11], [31, 21], [30, 20, 10]], 6)
     assert browser.complaints() == []
+
+
+def test_a_comparison_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    folders = save_run(hostile_record(), tmp_path / "a"), save_run(make_record(), tmp_path / "b")
+    page = tmp_path / "page.html"
+    assert azsim("compare", *folders, "--force", "--html", page).code == 0
+    browser.show(page)
+    check_drawn(browser, figures=2)  # no action differs, so there is none of energy
+    check_contrast(browser)
+    check_phone(browser, page)

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from azsim.cli.screen import reader_may_leave, screen
+from azsim.graph.text import one_line
 from azsim.report.compare import compare_folders
 from azsim.report.compare_console import print_comparison
+from azsim.report.html.compare_page import save_compare_page
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +29,9 @@ def compare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Everything that differs, as JSON.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write one HTML page.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also compare nets that have other layers.")
     ] = False,
@@ -40,10 +45,15 @@ def compare(
       azsim run model.onnx -i frames.npz --chip az1 -o runs/az1
       azsim run model.onnx -i frames.npz --chip dense -o runs/dense
       azsim compare runs/az1 runs/dense
+      azsim compare runs/az1 runs/dense --html az1-dense.html
     """
     comparison = compare_folders(run_a, run_b, force)
+    if html is not None:
+        save_compare_page(run_a, run_b, html, force)
     with reader_may_leave():
         if as_json:
             print(json.dumps(comparison.to_json(), indent=2))
         else:
             print_comparison(comparison, screen(), layers)
+        if html is not None and not as_json:
+            print(f"written: {one_line(str(html))}")

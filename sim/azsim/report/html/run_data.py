@@ -70,6 +70,16 @@ class MobileCpu(_Part):
     total_pj: Spread
 
 
+class EnergyAction(_Part):
+    """What was done how often, and what one of it takes."""
+
+    component: str
+    action: str
+    count: Real
+    pj_each: Spread
+    total_pj: Spread
+
+
 class Energy(_Part):
     """Section `energy`."""
 
@@ -87,6 +97,7 @@ class Energy(_Part):
     mobile_cpu: MobileCpu
     not_counted: str
     layers: list[EnergyPlace]
+    actions: list[EnergyAction]
 
 
 class Latency(_Part):
