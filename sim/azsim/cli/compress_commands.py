@@ -1,4 +1,5 @@
-"""`azsim compress-model` and `azsim diff`: smaller models, and updates from one to the next."""
+"""`azsim compress-model`, `azsim diff` and `azsim formats`: smaller models, updates from one to the
+next, and what the chip's format could be."""
 
 from __future__ import annotations
 
@@ -16,14 +17,19 @@ from azsim.cli.screen import plain_table, reader_may_leave, screen
 from azsim.compress import (
     CALIBRATIONS,
     Budget,
+    Choices,
     CompressionResult,
+    FormatStudy,
     ScanRow,
     Update,
     WeightPlan,
+    check_folder,
     compress_model,
     diff_models,
     load_plan,
     option_wish,
+    study_formats,
+    write_formats,
 )
 from azsim.config import load_chip
 from azsim.errors import ConfigError
@@ -38,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("compress-model")(compress)
     app.command("diff")(diff)
+    app.command("formats")(formats)
 
 
 def compress(
@@ -291,3 +298,98 @@ def _print_update(update: Update) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def formats(
+    model: ModelArgument,
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            "-i", "--input", metavar="FILE", readable=False, help="Frames; default: one of noise."
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", metavar="N", help="Frames to run; default: all.")
+    ] = None,
+    chip: ChipOption = "az1",
+    overrides: SetOption = None,
+    profiles: Annotated[
+        str, typer.Option("--profiles", metavar="LIST", help="Of none, bitmap, ans.")
+    ] = "none,bitmap,ans",
+    tiles: Annotated[
+        str, typer.Option("--tiles", metavar="LIST", help="Weights of a tile at most.")
+    ] = "4096,8192,16384,32768,65536",
+    bits: Annotated[str, typer.Option("--bits", metavar="LIST", help="Weight bits.")] = (
+        "8,6,5,4,3,2"
+    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for FORMATS.csv, formats.png."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+) -> None:
+    """Try every decoder profile, tile size and weight width on a model's own weights.
+
+    Each is compiled and timed: bytes, decoder cycles, latency, energy. The
+    chip's own format is marked. Large models: fewer tiles and widths.
+
+    \b
+    Examples:
+      azsim formats model.onnx -o runs/formats
+      azsim formats model.onnx --profiles bitmap,ans --tiles 16384 --bits 5,4
+    """
+    choices = Choices(tuple(_words(profiles)), _numbers("--tiles", tiles), _numbers("--bits", bits))
+    if out is not None:
+        check_folder(out)
+    config = load_chip(chip, overrides or ())
+    with progress_bars() as progress:
+        study = study_formats(model, config, choices, input, frames, progress)
+    files = () if out is None else write_formats(study, out)
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps(study.to_json(), indent=2))
+            return
+        console = screen()
+        console.print(_format_table(study))
+        console.print(
+            f"{study.model} on {study.chip}, {study.frames}; * the chip's own format, - a format it"
+            " cannot have",
+            markup=False,
+            soft_wrap=True,
+        )
+        for path in files:
+            console.print(f"written: {one_line(str(path))}", markup=False, soft_wrap=True)
+
+
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    words = _words(text)
+    for word in words:
+        if not (word.isascii() and word.isdigit() and len(word) <= 9):
+            raise ConfigError(f"{option}: must be whole numbers with commas, not '{word}'")
+    return tuple(map(int, words))
+
+
+def _format_table(study: FormatStudy) -> Table:
+    table = plain_table(
+        "", "profile", "tile", "bits", "bytes", "bits/weight", "decoder cycles", "frame ms",
+        "energy uJ",
+    )  # fmt: skip
+    for row in study.rows:
+        head = ("*" if row.own else "-" if row.problem else "", row.profile, str(row.tile))
+        if row.problem:
+            table.add_row(*head, str(row.bits))
+            continue
+        table.add_row(
+            *head,
+            str(row.bits),
+            str(row.stream_bytes),
+            f"{row.bits_per_weight:.3f}",
+            str(row.decoder_cycles),
+            f"{row.frame_ms:.4f}",
+            "" if row.energy_uj is None else f"{row.energy_uj:.2f}",
+        )
+    return table

@@ -81,7 +81,7 @@ def prepare_material(
     return Material(source, inputs, text, frames_file is not None, exact, ranges, tell)
 
 
-def noise_frames(graph: Graph) -> Frames:
+def noise_frames(graph: Graph) -> dict[str, npt.NDArray[np.generic]]:
     """One frame of seeded normal noise, row numbers 0."""
     rng = np.random.default_rng(0)
     found: dict[str, npt.NDArray[np.generic]] = {}
