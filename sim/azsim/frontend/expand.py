@@ -117,7 +117,7 @@ def _with_absent(
     chosen = [
         place
         for place, node in enumerate(model.graph.node)
-        if node.op_type in operators and "" in node.input
+        if node.op_type in operators and _lacks_optional(node, opset)
     ]
     if not chosen:
         return None
@@ -137,6 +137,14 @@ def _with_absent(
         return list(inline_local_functions(light).graph.node)
     except Exception:  # as above: the node is then refused by name
         return None
+
+
+def _lacks_optional(node: onnx.NodeProto, opset: int) -> bool:
+    """True if inputs are absent in the middle, all of them such as may be."""
+    absent = [place for place, name in enumerate(node.input) if not name]
+    formal = onnx.defs.get_schema(node.op_type, opset, "").inputs
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+    return bool(absent) and all(formal[k].option == optional for k in absent if k < len(formal))
 
 
 def _definition(
