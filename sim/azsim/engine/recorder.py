@@ -102,17 +102,17 @@ class Recorder:
         self._spans.append(spans[spans[:, 1] < isa.IDLE])
         self._bytes += len(spans) * SPAN_BYTES
         self._take_words(core)
-        self._take_memory(lp)
-        if not between:
-            return
-        self._sample(core, lp)
-        if self._bytes > self._max_bytes and core["now"] > 0:
-            self._cut = int(core["now"])
-            core["keeps_spans"] = 0
-            self._take_open_spans(core)
+        if not self._take_memory(lp):  # more than there was room for: it is not known from when on
+            self._end_at(self._samples[-1][0] if self._samples else 0, core)
+        elif between:
+            self._sample(core, lp)
+            if self._bytes > self._max_bytes and core["now"] > 0:
+                self._end_at(int(core["now"]), core)
 
-    def _take_open_spans(self, core: Any) -> None:
-        """End what is going on at the cut; DECODE commands follow from their words."""
+    def _end_at(self, cycle: int, core: Any) -> None:
+        """Cut the recording: end what is going on; DECODE commands follow from their words."""
+        self._cut = max(cycle, 1)
+        core["keeps_spans"] = 0
         engines = core["engines"][: isa.engine_count(self._params.units)]
         stall, since = engines["stall"], engines["since"]
         going = np.flatnonzero((stall < isa.IDLE) & (since < self._cut))
@@ -129,16 +129,18 @@ class Recorder:
             self._words[unit].append(part)
             self._seen[unit] = known
 
-    def _take_memory(self, lp: Ints) -> None:
+    def _take_memory(self, lp: Ints) -> bool:
+        """Copy the memory's commands; False if the trace had no room for all of them."""
         if lp.size == 0:
-            return
+            return True
         count, room = int(lp[TRACED]), int(lp[TRACE_ROOM])
-        if count > room:
-            raise SimulationError(f"the memory may send {room} commands at once, not {count}")
         lp[TRACED] = 0
+        if count > room:
+            return False
         first = int(lp[TRACE_AT])
         self._memory.append(lp[first : first + 6 * count].reshape(-1, 6).copy())
         self._bytes += opened_rows(self._memory[-1]) * ROW_BYTES
+        return True
 
     def _sample(self, core: Any, lp: Ints) -> None:
         counters, host = core["counters"], self._host_bytes(lp)
