@@ -69,3 +69,18 @@ def test_a_subtle_bug_is_found_by_its_scenario(bug: str, tmp_path: Path) -> None
     assert mismatch is not None
     assert mismatch.scenario == scenario
     assert (run.kept[0] / "waves.fst").stat().st_size > 0
+
+
+def test_a_register_that_the_reset_leaves_out_is_named(tmp_path: Path) -> None:
+    """Also where no output can show it: every use of `fill_q` comes after it was written."""
+    rtl_copy = tmp_path / "rtl"
+    shutil.copytree(RTL, rtl_copy)
+    path = rtl_copy / "decoder" / "src" / "azsim_decoder_sequencer.sv"
+    text = path.read_text(encoding="utf-8")
+    assert "      fill_q    <= '0;\n" in text
+    path.write_text(text.replace("      fill_q    <= '0;\n", ""), encoding="utf-8")
+    run = verify_rtl(1, rtl_copy, replay="bitmap-64:1.0", output=tmp_path / "kept")
+    mismatch = run.outcomes[0].result.mismatch
+    assert mismatch is not None
+    named = "u_sequencer.fill_o, u_sequencer.fill_q"
+    assert mismatch.text == f"a reset must set every register, and does not {named}"

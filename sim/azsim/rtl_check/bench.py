@@ -7,20 +7,25 @@ environment variable AZSIM_RTL_JOB names and writes what it found beside it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
+from cocotb.handle import HierarchyArrayObject, HierarchyObject
 from cocotb.triggers import RisingEdge
 
 from azsim.rtl_check.coverage import Coverage
 from azsim.rtl_check.job import Job, Result, ScenarioResult
 from azsim.rtl_check.lockstep import Inputs, Lockstep, Mismatch, Sample
 from azsim.rtl_check.scenarios import Scenario
+from azsim.rtl_check.sources import DEFAULT_TOP
 from azsim_kernels.clocked.decoder_rtl import OutputBeat
 
 CLOCK_NS = 10
+WITHOUT_RESET = "u_ram"
+"""The one instance whose content is undefined after a reset."""
 
 
 class Ports:
@@ -59,6 +64,18 @@ class Ports:
         return Sample(in_ready, True, OutputBeat(kind, data, count, bool(last), error))
 
 
+def unknown_registers(block: Any, path: str = "") -> Iterator[str]:
+    """Yield the names of registers and block outputs below `block` with a bit that is neither 0
+    nor 1: after the first reset of a simulation, those that the reset leaves out."""
+    for child in block:
+        name = f"{path}{child._name}"
+        if isinstance(child, HierarchyObject | HierarchyArrayObject):
+            if child._name != WITHOUT_RESET:
+                yield from unknown_registers(child, f"{name}.")
+        elif name.endswith(("_q", "_o")) and not set(str(child.value)) <= {"0", "1"}:
+            yield name
+
+
 async def run_scenario(
     dut: Any, ports: Ports, job: Job, scenario: Scenario, coverage: Coverage
 ) -> tuple[int, Mismatch | None]:
@@ -81,6 +98,18 @@ async def run_scenario(
     return lockstep.cycle, None
 
 
+async def check_reset(dut: Any, ports: Ports, job: Job, scenario: Scenario) -> Mismatch | None:
+    """Reset a decoder that just got its power; return the registers that are still unknown."""
+    lockstep = Lockstep(scenario, job.configuration, Coverage())
+    ports.drive(lockstep.drive())
+    await RisingEdge(dut.clk_i)
+    await RisingEdge(dut.clk_i)
+    unknown = list(unknown_registers(dut))
+    if not unknown:
+        return None
+    return lockstep.complain(f"a reset must set every register, and does not {', '.join(unknown)}")
+
+
 @cocotb.test()
 async def lockstep(dut: Any) -> None:
     """Run scenarios until the job's cycles are done or one fails."""
@@ -93,7 +122,11 @@ async def lockstep(dut: Any) -> None:
     dut.clk_i.value = 0
     Clock(dut.clk_i, CLOCK_NS, unit="ns").start()
     for scenario in job.scenarios():
-        count, mismatch = await run_scenario(dut, ports, job, scenario, coverage)
+        if cycles == 0 and job.top == DEFAULT_TOP:
+            mismatch = await check_reset(dut, ports, job, scenario)
+        count = 0
+        if mismatch is None:
+            count, mismatch = await run_scenario(dut, ports, job, scenario, coverage)
         cycles += count
         done.append(ScenarioResult(scenario.label, scenario.name, count))
         if mismatch is not None or (cycles >= job.cycles and len(done) >= job.least):
