@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from command import azsim
 from hypothesis import given
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 
 from azsim import api
 from azsim.errors import AzsimError, ConfigError, ModelError
-from azsim.frontend import TopologyLayer, random_inputs, read_topology, topology_graph
+from azsim.frontend import (
+    TopologyLayer,
+    random_inputs,
+    read_onnx,
+    read_topology,
+    topology_graph,
+)
 from azsim.validate import run_topology, scalesim_table
 
 CONV = (
@@ -216,3 +223,30 @@ def test_validate_scalesim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     done = azsim("validate", "scalesim", "--set", "mac_array.lanes=8")
     message = "azsim: --set: needs a topology; the golden rows are of one array\n"
     assert (done.code, done.err) == (2, message)
+
+
+def test_a_topology_becomes_an_onnx_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path, f"{CONV}Conv 1, 6, 7, 3, 3, 2, 5, 2,\nFC, 1, 1, 1, 1, 30, 40, 1,\n")
+    done = azsim("zoo", "topology", "t.csv", "-o", "t.onnx", "--frames", "t.npz")
+    assert (done.code, done.out, done.err) == (0, "written: t.onnx (2 layers)\n", "")
+    onnx.checker.check_model("t.onnx", full_check=True)
+    graph = read_onnx("t.onnx")
+    want = topology_graph("t.csv", read_topology("t.csv"))
+    assert (graph.inputs, graph.outputs) == (want.inputs, want.outputs)
+    assert [node.operator for node in graph.nodes] == ["MatMul", "MatMul"]
+    for name, value in want.values.items():
+        assert graph.values[name].shape == value.shape
+        if value.data is not None:
+            assert np.array_equal(value.data, np.asarray(graph.values[name].data))
+    with np.load("t.npz", allow_pickle=False) as file:
+        assert {name: file[name].shape for name in file.files} == {
+            "Conv 1.x": (1, 9, 18), "FC.x": (1, 1, 30),
+        }  # fmt: skip
+    direct = api.run("t.csv", chip="tiny", cache=False, timing_only=True)
+    read = api.run("t.onnx", input="t.npz", chip="tiny", cache=False, timing_only=True)
+    assert direct.counters.counts == read.counters.counts
+    same = azsim("zoo", "topology", "t.csv", "-o", "a", "--frames", "./a")
+    message = "azsim: --frames: must be another file than --output\n"
+    assert (same.code, same.err) == (2, message)
+    assert not Path("a").exists()

@@ -1,19 +1,23 @@
-"""`azsim zoo run`: shipped nets on a chip, one row each."""
+"""`azsim zoo run`: shipped nets on a chip, one row each. `azsim zoo topology`: SCALE-Sim's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
+from azsim._atomic import replaced_file
 from azsim.cli.model_commands import zoo_app
 from azsim.cli.options import ChipOption, SetOption
 from azsim.cli.screen import plain_table, reader_may_leave, screen
 from azsim.cli.sweep_commands import check_packages, counting_bar
 from azsim.config import load_chip
 from azsim.errors import ConfigError
+from azsim.frontend import random_inputs, read_topology, topology_graph, topology_model
 from azsim.graph.text import one_line
+from azsim.zoo import save_onnx
 
 if TYPE_CHECKING:  # loaded when used: it takes its time, and may be missing
     from azsim.sweep.table import Row
@@ -24,8 +28,9 @@ _PJ_PER_MJ, _BYTES_PER_MB = 1e9, 1e6
 
 
 def register() -> None:
-    """Add the command to `azsim zoo`."""
+    """Add the commands to `azsim zoo`."""
     zoo_app.command("run")(zoo_run)
+    zoo_app.command("topology")(zoo_topology)
 
 
 def zoo_run(
@@ -117,3 +122,36 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def zoo_topology(
+    topology: Annotated[
+        Path, typer.Argument(metavar="TOPOLOGY", readable=False, help="Topology file, .csv.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="ONNX file to write.")
+    ],
+    frames: Annotated[
+        Path | None,
+        typer.Option("--frames", metavar="FILE", help="Also one frame of random inputs, .npz."),
+    ] = None,
+) -> int:
+    """Write a topology file of SCALE-Sim as float ONNX with seeded random weights.
+
+    Each row becomes a matrix product of its own, as `azsim run TOPOLOGY.csv`
+    takes it.
+
+    \b
+    Example:
+      azsim zoo topology alexnet.csv -o alexnet.onnx --frames alexnet.npz
+    """
+    if frames is not None and frames.resolve() == output.resolve():
+        raise ConfigError("--frames: must be another file than --output")
+    graph = topology_graph(topology.name, read_topology(topology))
+    save_onnx(topology_model(graph), output)
+    if frames is not None:
+        with replaced_file(frames) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **random_inputs(graph).frames)
+    with reader_may_leave():
+        print(f"written: {one_line(str(output))} ({len(graph.nodes)} layers)")
+    return 0

@@ -6,6 +6,7 @@ from azsim.frontend.model import own_inputs, read_model
 from azsim.frontend.read import read_onnx
 from azsim.frontend.scalesim import TopologyLayer, random_inputs, read_topology, topology_graph
 from azsim.frontend.support import SupportRow, operators_markdown, support_table
+from azsim.frontend.topology_onnx import topology_model
 
 __all__ = [
     "Inputs",
@@ -21,4 +22,5 @@ __all__ = [
     "read_topology",
     "support_table",
     "topology_graph",
+    "topology_model",
 ]
