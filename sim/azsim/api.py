@@ -28,7 +28,7 @@ from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.program import Port, Program
 from azsim.reference.integers import run_integers
-from azsim.report.files import write_run
+from azsim.report.files import check_wishes, write_run
 from azsim.report.record import HostTraffic, RunRecord, Verification
 from azsim.report.trace import TraceWish, write_trace
 from azsim.session import Session
@@ -85,6 +85,8 @@ def run(
     cache: bool = True,
     host_traffic: Sequence[str | Path] = (),
     trace: str | Path | TraceWish | None = None,
+    figures: str = "png",
+    html: bool = False,
     progress: Progress | None = None,
     session: Session | None = None,
 ) -> RunRecord:
@@ -111,6 +113,8 @@ def run(
         host_traffic: names or files of patterns that the rest of the device puts on the memory
             (docs/memory.md); the run is timed once more without them.
         trace: file for a trace of the run (docs/traces.md); a `TraceWish` says which frames.
+        figures: "png", "pdf" or "both", in `out`.
+        html: write `out`/report.html too; needs the extra `report`.
         progress: called as progress(stage, done, total).
         session: what runs on the same graph and frames share; None shares nothing.
 
@@ -119,6 +123,7 @@ def run(
     """
     if verify and timing_only:
         raise ConfigError("--verify: needs outputs, which --timing-only does not compute")
+    check_wishes(figures, html)
     chip_config = chip if isinstance(chip, ChipConfig) else load_chip(chip, overrides)
     load_rates(chip_config)  # a bad energy table is told now, not after the simulation
     patterns = load_traffic(host_traffic, chip_config)
@@ -185,7 +190,7 @@ def run(
     if wish is not None:
         write_trace(record, wish.path, wish.unit)
     if out is not None:
-        write_run(record, Path(out))
+        write_run(record, Path(out), figures, html)
     return record
 
 

@@ -120,6 +120,25 @@ def odd() -> None:
     os.rename("frames.npz", f"{ODD}.npz")
 
 
+def test_figures_and_pages_need_a_folder() -> None:
+    done = azsim("run", "model.onnx", "-i", "frames.npz", "--html")
+    assert (done.code, done.err) == (2, "azsim: --html: needs a folder to write to (--out)\n")
+    done = azsim("run", "model.onnx", "-i", "frames.npz", "--figures", "pdf")
+    assert (done.code, done.err) == (2, "azsim: --figures: needs a folder to write to (--out)\n")
+    done = azsim("run", "model.onnx", "-i", "frames.npz", "-o", "out", "--figures", "jpg")
+    expected = "azsim: --figures: must be one of png, pdf, both, not 'jpg'\n"
+    assert (done.code, done.err) == (2, expected)
+
+
+def test_a_run_with_its_page_and_vector_figures() -> None:
+    done = azsim("run", "model.onnx", "-i", "frames.npz", "-o", "out", "--html", "--figures", "pdf")
+    assert (done.code, done.err) == (0, "")
+    found = set(os.listdir("out"))
+    assert {"report.html", "timeline.pdf", "layers.pdf", "energy.pdf"} <= found
+    assert not any(name.endswith(".png") for name in found)
+    assert Path("out/timeline.pdf").read_bytes().startswith(b"%PDF")
+
+
 @pytest.mark.usefixtures("odd")
 def test_any_file_name_is_taken_and_shown_on_one_line() -> None:
     run = azsim("run", f"{ODD}.onnx", "-i", f"{ODD}.npz", "-o", ODD, "--verify", "--explain")

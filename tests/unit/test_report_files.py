@@ -62,6 +62,23 @@ def test_a_new_folder_holds_all_reports(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "deep/run/summary.json").read_bytes())["cycles"] == 5000
 
 
+@pytest.mark.parametrize(("figures", "kinds"), [("pdf", [".pdf"]), ("both", [".pdf", ".png"])])
+def test_figures_for_papers_and_the_page(tmp_path: Path, figures: str, kinds: list[str]) -> None:
+    write_run(make_record(), tmp_path / "run", figures, html=True)
+    names = os.listdir(tmp_path / "run")
+    assert sorted({Path(name).suffix for name in names} & {".png", ".pdf"}) == kinds
+    assert len([name for name in names if Path(name).suffix in kinds]) == 5 * len(kinds)
+    assert "report.html" in names
+    write_run(make_record(), tmp_path / "run")  # replaces it, what was asked for before included
+    assert sorted(os.listdir(tmp_path / "run")) == FILES
+
+
+def test_other_figures_are_refused(tmp_path: Path) -> None:
+    expected = "--figures: must be one of png, pdf, both, not 'svg'"
+    assert refusal(lambda: write_run(make_record(), tmp_path / "run", "svg")) == expected
+    assert os.listdir(tmp_path) == []
+
+
 def test_the_folder_is_open_to_others_as_any_new_one(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     write_run(make_record(), tmp_path / "run")

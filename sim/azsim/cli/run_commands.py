@@ -31,9 +31,10 @@ from azsim.cli.options import (
 )
 from azsim.cli.progress import progress_bars
 from azsim.cli.screen import reader_may_leave, screen
+from azsim.errors import ConfigError
 from azsim.graph.text import one_line
 from azsim.report.console import print_summary
-from azsim.report.files import check_out
+from azsim.report.files import check_out, check_wishes
 from azsim.report.record import RunRecord
 from azsim.report.trace import traced_passes
 from azsim.report.weight_path_console import print_weight_path
@@ -81,6 +82,13 @@ def run(
         bool,
         typer.Option("--explain", help="Show where the first pass's time went, and what-ifs."),
     ] = False,
+    figures: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Figures in DIR: png (default), pdf for papers, both."),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write DIR/report.html (as azsim report DIR).")
+    ] = False,
     trace: TraceOption = None,
     trace_window: TraceWindowOption = None,
     trace_time: TraceTimeOption = "ns",
@@ -101,14 +109,14 @@ def run(
       azsim run model.onnx -i frames.npz --bits 5 --sparsity 0.5 --verify
       azsim run model.onnx -i frames.npz --chip az2 -o runs/az2
       azsim run model.onnx -i frames.npz --timing-only --explain
+      azsim run model.onnx -i frames.npz -o runs/first --html --figures both
       azsim run model.onnx -i frames.npz --set mac_array.lanes=16
       azsim run model.onnx -i frames.npz --bits 4 --layer-bits dense=8
       azsim run model.onnx -i frames.npz --host-traffic music --host-traffic display
       azsim run topology.csv --chip scalesim_ws
       azsim run model.onnx -i frames.npz --trace run.pftrace --trace-window 0:4
     """
-    if out is not None:
-        check_out(out)
+    _check_out(out, figures, html)
     wish = trace_wish(trace, trace_window, trace_time)
     wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
     with progress_bars() as progress:
@@ -132,9 +140,21 @@ def run(
             out=out,
             cache=cache,
             trace=wish,
+            figures=figures or "png",
+            html=html,
             progress=progress,
         )
     return _show(record, out, explain, trace)
+
+
+def _check_out(out: Path | None, figures: str | None, html: bool) -> None:
+    """Check what is asked for before a long run."""
+    for name, asked in (("--figures", figures is not None), ("--html", html)):
+        if asked and out is None:
+            raise ConfigError(f"{name}: needs a folder to write to (--out)")
+    check_wishes(figures or "png", html)
+    if out is not None:
+        check_out(out)
 
 
 def demo(

@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from azsim.errors import ConfigError
+from azsim.graph.text import quoted
 from azsim.report.access import write_access_report, write_bandwidth_report
 from azsim.report.csv import write_compute_report
 from azsim.report.energy import write_action_counts, write_energy_report, write_reference_table
 from azsim.report.energy_figure import save_energy
+from azsim.report.html.library import require_packages
+from azsim.report.html.run_page import save_run_page
 from azsim.report.layers_figure import save_layers
 from azsim.report.outputs import save_outputs
 from azsim.report.read import SUMMARY, is_run
@@ -35,7 +38,13 @@ WEIGHT_PATH, LANES = "weight_path.png", "lanes.png"
 ENERGY_REPORT, ENERGY = "ENERGY_REPORT.csv", "energy.png"
 ACTION_COUNTS, REFERENCE_TABLE = "action_counts.yaml", "ERT.yaml"
 REPORT = "report.html"
-"""Only there if it was asked for."""
+FIGURE_KINDS = {"png": ("png",), "pdf": ("pdf",), "both": ("png", "pdf")}
+"""What --figures takes, and the suffixes of each figure then."""
+PDF_FILES = tuple(
+    Path(name).with_suffix(".pdf").name for name in (TIMELINE, LAYERS, WEIGHT_PATH, LANES, ENERGY)
+)
+ASKED_FILES = (REPORT, *PDF_FILES)
+"""Only there if they were asked for."""
 EXPLAIN_FILES = (WEIGHT_PATH_REPORT, WEIGHT_PATH, LANES)
 """Only in the folder of a run that asked where the time went."""
 RUN_FILES = (
@@ -45,20 +54,40 @@ RUN_FILES = (
 )  # fmt: skip
 
 
-def write_run(record: RunRecord, out: Path) -> None:
+def check_wishes(figures: str, html: bool) -> None:
+    """Check what `write_run` is asked for; ask before a long run.
+
+    Raises:
+        ConfigError: another kind of figures, or packages for the page are missing.
+    """
+    if figures not in FIGURE_KINDS:
+        kinds = ", ".join(FIGURE_KINDS)
+        raise ConfigError(f"--figures: must be one of {kinds}, not {quoted(figures)}")
+    if html:
+        require_packages()
+
+
+def write_run(record: RunRecord, out: Path, figures: str = "png", html: bool = False) -> None:
     """Write all reports of `record` to the folder `out`; missing parents are made.
+
+    `figures`: png, pdf (for papers) or both. `html`: report.html too.
 
     The folder of an earlier run is replaced. On any failure, also Ctrl-C, all is as before.
 
     Raises:
-        ConfigError: `out` holds something else than a run, or cannot be written.
+        ConfigError: `out` holds something else than a run, or cannot be written; as check_wishes.
     """
+    check_wishes(figures, html)
     check_out(out)
     target = Path(os.path.realpath(out))
     try:
         with _made_parents(target), _part_folder(target) as part:
             try:
                 _write_files(record, part)
+                for kind in FIGURE_KINDS[figures]:
+                    _save_figures(record, part, f".{kind}")
+                if html:
+                    save_run_page(part, part / REPORT)
             except ConfigError as error:  # as the user knows the file
                 raise ConfigError(str(error).replace(str(part), str(out))) from None
             _move_into_place(part, target)
@@ -74,17 +103,21 @@ def _write_files(record: RunRecord, folder: Path) -> None:
     write_sparse_report(record, folder / SPARSE_REPORT)
     if not record.timing_only:
         save_outputs(record, folder / OUTPUTS)
-    save_timeline(record, folder / TIMELINE)
     write_timeline(record, folder / TIMELINE_FILE)
-    save_layers(record, folder / LAYERS)
     if record.weight_path is not None:
         write_weight_path_report(record, folder / WEIGHT_PATH_REPORT)
-        save_weight_path(record, folder / WEIGHT_PATH)
-        save_lanes(record, folder / LANES)
     write_energy_report(record, folder / ENERGY_REPORT)
-    save_energy(record, folder / ENERGY)
     write_action_counts(record, folder / ACTION_COUNTS)
     write_reference_table(record, folder / REFERENCE_TABLE)
+
+
+def _save_figures(record: RunRecord, folder: Path, suffix: str) -> None:
+    save_timeline(record, (folder / TIMELINE).with_suffix(suffix))
+    save_layers(record, (folder / LAYERS).with_suffix(suffix))
+    if record.weight_path is not None:
+        save_weight_path(record, (folder / WEIGHT_PATH).with_suffix(suffix))
+        save_lanes(record, (folder / LANES).with_suffix(suffix))
+    save_energy(record, (folder / ENERGY).with_suffix(suffix))
 
 
 def check_out(out: Path) -> None:
@@ -112,7 +145,7 @@ def _check_existing(out: Path, target: Path) -> None:
     found = sorted(entry.name for entry in target.iterdir())
     if found and not is_run(target):
         raise ConfigError(f"{out}: must be new, empty or the folder of an earlier run")
-    foreign = [name for name in found if name not in (*RUN_FILES, REPORT)]
+    foreign = [name for name in found if name not in (*RUN_FILES, *ASKED_FILES)]
     if foreign:
         raise ConfigError(
             f"{out}: must hold nothing but an earlier run to be replaced, not '{foreign[0]}'"
