@@ -145,3 +145,43 @@ def test_the_least_space_is_what_lives_at_once(tmp_path: Path) -> None:
     names = [tensor.name for tensor in graph.tensors.values() if tensor.data is None]
     assert all(least.without((name,)) <= least.without(()) for name in names)
     assert least.without(graph.tensors.keys()) == 0
+
+
+def rows_net(folder: Path) -> Path:
+    """Norms, a mask, softmax and its logarithm over rows, a sum over rows: all of 60 x 40."""
+    rng = np.random.default_rng(6)
+    maker = ModelMaker(18)
+    maker.input("x", (1, 60, 40))
+    maker.tensor("gamma", rng.uniform(0.5, 2.0, 40))
+    maker.tensor("beta", rng.normal(size=40))
+    maker.tensor("kept", rng.random((60, 40)) > 0.3, np.bool_)
+    maker.tensor("row", rng.random(40) > 0.3, np.bool_)
+    maker.tensor("low", -1.0)
+    maker.tensor("axes", [1], np.int64)
+    maker.node("LayerNormalization", ["x", "gamma", "beta"], ["n"], name="norm")
+    maker.node("Where", ["kept", "n", "low"], ["s"], name="select")
+    maker.node("Where", ["row", "s", "x"], ["t"], name="select2")
+    maker.node("Softmax", ["t"], ["p"], name="softmax")
+    maker.node("LogSoftmax", ["t"], ["l"], name="log")
+    maker.node("Add", ["p", "l"], ["y"], name="sum")
+    maker.node("ReduceSum", ["t", "axes"], ["z"], name="reduce")
+    maker.output("y")
+    maker.output("z")
+    return maker.save(folder)
+
+
+@pytest.mark.parametrize("kilobytes", [64, 8, 6])
+def test_blocks_of_nodes_on_rows(tmp_path: Path, kilobytes: int) -> None:
+    """In 6 KB the reduction, which has no rule, is fetched whole: two dimensions as they were."""
+    feeds = {"x": np.random.default_rng(1).normal(size=(2, 1, 60, 40)).astype(np.float32)}
+    config = chip(kilobytes)
+    compiled, _ = compile_file(rows_net(tmp_path), feeds, config, CompressionPlan())
+    steps = integer_steps(compiled.program, feeds, 2)
+    outputs, _ = run_machine(FastMachine, compiled.program, config, steps)
+    for got, want in zip(outputs, reference_outputs(compiled, steps), strict=True):
+        for name in ("y", "z"):
+            np.testing.assert_array_equal(got[name], want[name])
+
+    blocks = [n.name for n in spill_graph(compiled.integers, config).nodes if "#1" in n.name]
+
+    assert bool(blocks) == (kilobytes < 64)

@@ -14,15 +14,20 @@ from azsim.graph.integer import (
     IntegerGraph,
     IntegerNode,
     Linear,
+    LogSoftmaxRows,
     LookUp,
     Move,
+    Norm,
     Piece,
     Pool,
     Requant,
+    Select,
+    SoftmaxRows,
     Table8,
 )
 from azsim.graph.integer_window import Grid, plain_window
 
+_Rows = SoftmaxRows | LogSoftmaxRows | Norm
 Range = tuple[int, int]  # elements [begin, end)
 ALIGNED_ELEMENTS = 64
 
@@ -79,6 +84,36 @@ def _cut_elementwise(
     repeats = graph.tensors[node.b].size != whole
     needs = {node.a: (begin, end)}
     needs[node.b] = (0, graph.tensors[node.b].size) if repeats else (begin, end)
+    return needs, node
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+def _row_unit(graph: IntegerGraph, node: _Rows) -> int:
+    return graph.tensors[node.x].shape[-1]
+
+
+def _cut_rows(graph: IntegerGraph, node: _Rows, begin: int, end: int) -> _Cut:
+    needs = {node.x: (begin, end)}
+    if isinstance(node, Norm):
+        needs[node.parameters] = (0, graph.tensors[node.parameters].size)
+    return needs, node
+
+
+def _select_unit(graph: IntegerGraph, node: Select) -> int:
+    """The longest of the operands that repeat: the shorter ones are its last dimensions."""
+    whole = graph.tensors[node.y].size
+    sizes = [graph.tensors[name].size for name in node.reads]
+    return max((size for size in sizes if size != whole), default=1)
+
+
+def _cut_select(graph: IntegerGraph, node: Select, begin: int, end: int) -> _Cut:
+    whole = graph.tensors[node.y].size
+    needs: dict[str, Range] = {}
+    for name in node.reads:
+        size = graph.tensors[name].size
+        needs[name] = (begin, end) if size == whole else (0, size)
     return needs, node
 
 
@@ -255,6 +290,10 @@ _UNITS: dict[type[Any], Callable[[IntegerGraph, Any], int | None]] = {
     Table8: _one,
     Elementwise: _elementwise_unit,
     Extreme: _elementwise_unit,
+    Select: _select_unit,
+    SoftmaxRows: _row_unit,
+    LogSoftmaxRows: _row_unit,
+    Norm: _row_unit,
     Linear: _linear_unit,
     Depthwise: _grid_unit,
     Pool: _grid_unit,
@@ -266,6 +305,10 @@ _CUTS: dict[type[Any], Callable[[IntegerGraph, Any, int, int], _Cut]] = {
     Table8: _cut_table,
     Elementwise: _cut_elementwise,
     Extreme: _cut_elementwise,
+    Select: _cut_select,
+    SoftmaxRows: _cut_rows,
+    LogSoftmaxRows: _cut_rows,
+    Norm: _cut_rows,
     Linear: _cut_linear,
     Depthwise: _cut_grids,
     Pool: _cut_grids,

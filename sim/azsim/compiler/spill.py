@@ -152,9 +152,15 @@ class _Spiller:
         self._layers[node.name] = layer
 
     def _part(self, of: str, name: str, part: Range) -> str:
-        """Declare a part of a tensor in ABUF."""
+        """Declare a part of a tensor in ABUF: in rows where it is whole rows, as nodes want it
+        that look at rows."""
         tensor = self._old.tensors[of]
-        shape = (part[1] - part[0],)
+        count = part[1] - part[0]
+        columns = tensor.shape[-1] if tensor.shape else 1
+        rows, rest = divmod(count, columns)
+        shape: tuple[int, ...] = (count,) if rest else (rows, columns)
+        if count == tensor.size:
+            shape = tensor.shape
         self._tensors[name] = replace(
             tensor, name=name, shape=shape, kind=IntegerKind.NODE, data=None, in_dram=False
         )
