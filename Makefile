@@ -53,6 +53,7 @@ bench: .venv/.setup-test ## measure speed (benchmarks/*.py)
 
 fuzz: .venv/.setup-test ## damaged streams, a new seed each time: a million in software, 200,000 cycles in RTL
 	$(PY) -m azsim.rtl_check.fuzz --mutations $(or $(MUTATIONS),1000000)
+	$(PY) tools/fuzz_hypothesis.py --examples $(or $(EXAMPLES),20000)
 	$(PY) -m azsim verify-rtl --cycles $(or $(CYCLES),200000) --seed $$(date +%s)
 
 rtl: .venv/.setup-test ## the RTL against the clocked model (tests/rtl)

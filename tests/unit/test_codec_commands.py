@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from azsim.cli import codec_commands
+from azsim.cli.codec_commands import histogram_rows
 from azsim.codec import encode_tensor, inspect_stream
 from azsim.errors import AzsimError
 
@@ -90,3 +91,20 @@ def test_statistics_by_hand() -> None:
     p = np.array([509, 1, 1, 1]) / 512
     assert info.entropy_bits_per_weight == pytest.approx(-(p * np.log2(p)).sum())
     assert info.container_bytes == 40 + 3 * 4 + 4
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(
+    ("values", "label", "picture"),
+    [
+        ([0, 0, 0], None, ""),
+        ([5], "5..5", "█"),
+        ([-2, -2, -2, -2, -1, 0, 0, 0, 0, 0, 0, 1, 3, 3], "-2..3", "█▂ ▂ ▄"),
+        ([-128, 0, 127, 127], "-128..127, 4 per bar", "▄" + 62 * " " + "█"),
+    ],
+)
+def test_the_histogram_pictures_what_is_not_zero(
+    values: list[int], label: str | None, picture: str
+) -> None:
+    counts = tuple(np.bincount(np.array(values) + 128, minlength=256).tolist())
+    assert histogram_rows(counts) == ([] if label is None else [(label, picture)])

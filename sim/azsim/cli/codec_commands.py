@@ -126,12 +126,39 @@ def table_rows(table: TableInfo) -> list[tuple[str, str]]:
     return rows
 
 
+BARS = " ▁▂▃▄▅▆▇█"
+MOST_BARS = 64
+
+
+def histogram_rows(counts: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Return the line that pictures how often each weight but 0 occurs; none if all are 0.
+
+    counts  (256,) of the weights -128..127
+    A bar stands for 1, 2 or 4 neighbours; the highest is full, any that occurs has an eighth, and 0
+    leaves a gap if it has a bar of its own.
+    """
+    shown = [0 if value == 128 else count for value, count in enumerate(counts)]
+    places = [value for value, count in enumerate(shown) if count]
+    if not places:
+        return []
+    step = 1
+    while (places[-1] // step) - (places[0] // step) >= MOST_BARS:
+        step *= 2
+    first = places[0] // step * step
+    bars = [sum(shown[at : at + step]) for at in range(first, places[-1] + 1, step)]
+    picture = "".join(BARS[-(-8 * bar // max(bars))] for bar in bars)
+    last = first + step * len(bars) - 1
+    per_bar = f", {step} per bar" if step > 1 else ""
+    return [(f"{first - 128}..{last - 128}{per_bar}", picture)]
+
+
 def stream_rows(info: StreamInfo) -> list[tuple[str, str]]:
     """Return (label, text) of each line of statistics."""
     tile = f"{info.tile_rows} x {info.tile_columns}, {info.tile_order} order"
     rows = [
         ("weights", f"{info.rows} x {info.columns} = {info.weights}"),
         ("zeros", f"{100 * info.zero_share:.2f} %"),
+        *histogram_rows(info.counts),
         ("profile", info.profile),
         ("tiles", f"{info.tiles} of {tile}"),
         ("tile modes", ", ".join(f"{name} {count}" for name, count in info.modes.items())),

@@ -66,6 +66,7 @@ class StreamInfo:
     container_bytes  bytes around the payload: header, offsets, checksum
     entropy_bits_per_weight  zero-order entropy of the weights
     zero_share     zero weights of all weights
+    counts         how often each weight -128..127 occurs
     cycles         decoder cycles of all TABLE records and tiles one after the other, by port
                    width in bits, words and output never waiting
     """
@@ -89,6 +90,7 @@ class StreamInfo:
     container_bytes: int
     entropy_bits_per_weight: float
     zero_share: float
+    counts: tuple[int, ...]
     beats: int
     cycles: dict[int, int]
 
@@ -165,6 +167,7 @@ def inspect_stream(stream: Stream, port_bits: tuple[int, ...] = (64, 128)) -> St
         container_bytes=len(stream.to_bytes()) - stream.words.size * 8,
         entropy_bits_per_weight=entropy_bits(weights),
         zero_share=float((weights == 0).sum() / weights.size),
+        counts=tuple(np.bincount(weights.ravel().astype(np.int64) + 128, minlength=256).tolist()),
         beats=tally.parts["beats"],
         cycles=tally.cycles,
     )
