@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from azsim.branch_record import BranchWishes, refuse_with_branches, run_branched
 from azsim.calibration import Calibration, FloatPasses, Progress
 from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower_integers
 from azsim.compiler.cached import compile_cached, graph_key
@@ -23,7 +22,8 @@ from azsim.energy import load_rates
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
-from azsim.frontend import Inputs, load_inputs, own_inputs, read_frame_ms, read_model
+from azsim.frontend import Inputs, load_inputs, own_inputs, read_model
+from azsim.frontend.branches import read_branches
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.program import Port, Program
@@ -31,23 +31,35 @@ from azsim.reference.integers import run_integers
 from azsim.report.files import check_wishes, write_run
 from azsim.report.record import HostTraffic, RunRecord, Verification
 from azsim.report.trace import TraceWish, write_trace
+from azsim.run_setting import (
+    DEFAULT_FRAME_MS,
+    PlanWishes,
+    all_sqnr,
+    azsim_version,
+    frame_time,
+    seeds_of,
+    sqnr_db,
+)
 from azsim.session import Session
+
+__all__ = [
+    "DEFAULT_FRAME_MS",
+    "PlanWishes",
+    "Prepared",
+    "RunRecord",
+    "azsim_version",
+    "prepare",
+    "quantize_inputs",
+    "run",
+    "sqnr_db",
+]
 
 IntegerArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float32]
 
-DEFAULT_FRAME_MS = 30.0
 MAX_FRAMES_PER_PASS = (
     1024  # each frame of a pass has its own nodes: more only takes the host's time
 )
-
-
-def azsim_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("azsim")
-    except PackageNotFoundError:  # a checkout on the path, not installed
-        return "0+unknown"
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ def run(
     trace: str | Path | TraceWish | None = None,
     figures: str = "png",
     html: bool = False,
+    allow_unused_branch: bool = False,
     progress: Progress | None = None,
     session: Session | None = None,
 ) -> RunRecord:
@@ -115,6 +128,8 @@ def run(
         trace: file for a trace of the run (docs/traces.md); a `TraceWish` says which frames.
         figures: "png", "pdf" or "both", in `out`.
         html: write `out`/report.html too; needs the extra `report`.
+        allow_unused_branch: of a model with an If, take it that no frame goes to one of its
+            branches.
         progress: called as progress(stage, done, total).
         session: what runs on the same graph and frames share; None shares nothing.
 
@@ -132,28 +147,27 @@ def run(
         wish.check(chip_config.core.clock_mhz)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
+    if not isinstance(model, Graph) and (branched := read_branches(model)) is not None:
+        refuse_with_branches(frames_per_pass, explain, patterns, wish is not None)
+        wanted = BranchWishes(
+            input, frames, wishes, calibrate, frame_ms, timing_only, verify, allow_unused_branch,
+            out, figures, html,
+        )  # fmt: skip
+        return run_branched(branched, chip_config, wanted, tell)
     with Warming() as warming:  # a first run compiles kernels beside its own work
         tell("reading", 0, 1)
         graph = model if isinstance(model, Graph) else read_model(model)
         frames_of = input if input is not None else own_inputs(graph, frames)
-        period_ms, source = _frame_ms(graph, frame_ms)
+        period_ms, source = frame_time(graph, frame_ms)
         prepared = prepare(
-            graph,
-            chip_config,
-            frames_of,
-            frames,
-            wishes,
-            calibrate,
-            tell,
-            frames_per_pass=frames_per_pass,
-            want_outputs=not timing_only,
-            cache=cache,
+            graph, chip_config, frames_of, frames, wishes, calibrate, tell,
+            frames_per_pass=frames_per_pass, want_outputs=not timing_only, cache=cache,
             session=session,
-        )
+        )  # fmt: skip
         tell("compiling kernels", 0, 1)
         warming.wait()
         tell("compiling kernels", 1, 1)
-    seeds = _seeds(graph)
+    seeds = seeds_of(graph)
     del graph  # the float weights are most of what a run holds, and not needed any more
     if not verify:
         prepared = replace(prepared, integers=None)
@@ -179,7 +193,7 @@ def run(
         frames_per_pass=frames_per_pass,
         plan=prepared.plan.to_json(),
         integers=outputs,
-        sqnr_db=_all_sqnr(prepared.program, outputs, prepared.calibration.outputs),
+        sqnr_db=all_sqnr(prepared.program, outputs, prepared.calibration.outputs),
         verification=outcome.verification,
         seeds=seeds,
         wall_seconds=outcome.seconds,
@@ -264,45 +278,6 @@ def _simulate(
     )
 
 
-@dataclass(frozen=True)
-class PlanWishes:
-    """What the user said of compression; None and empty leave it to the model's own plan."""
-
-    bits: int | None = None
-    sparsity: float | None = None
-    layer_bits: Mapping[str, int] = field(default_factory=dict)
-    layer_sparsity: Mapping[str, float] = field(default_factory=dict)
-
-    def plan(self, graph: Graph) -> CompressionPlan:
-        """The plan for `graph`: the model's own (`azsim.compression`) with the user's words on top.
-
-        A width or share for the whole graph replaces the model's per-layer ones as well.
-
-        Raises:
-            ConfigError: a width or share that is not offered; it says if the model asks for it.
-        """
-        own = _own_plan(graph)
-        layer_bits = own.layer_bits if self.bits is None else {}
-        layer_sparsity = own.layer_sparsity if self.sparsity is None else {}
-        return CompressionPlan(
-            own.bits if self.bits is None else self.bits,
-            own.sparsity if self.sparsity is None else self.sparsity,
-            {**layer_bits, **self.layer_bits},
-            {**layer_sparsity, **self.layer_sparsity},
-        )
-
-
-def _own_plan(graph: Graph) -> CompressionPlan:
-    text = graph.metadata.get("azsim.compression")
-    if text is None:
-        return CompressionPlan()
-    try:
-        return CompressionPlan.from_json(text)
-    except ConfigError as error:
-        reason = str(error).removeprefix("property 'azsim.compression': ")
-        raise ConfigError(f"model's property 'azsim.compression': {reason}") from None
-
-
 def prepare(
     graph: Graph,
     chip: ChipConfig,
@@ -360,17 +335,6 @@ def prepare(
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-def _frame_ms(graph: Graph, given: float | None) -> tuple[float, str]:
-    if given is not None:
-        if not (math.isfinite(given) and given > 0):
-            raise ConfigError(f"--frame-ms: must be a positive number, not {given}")
-        return given, "--frame-ms"
-    stated = read_frame_ms(graph)
-    if stated is not None:
-        return stated, "the model's azsim.frame_ms"
-    return DEFAULT_FRAME_MS, "the default"
 
 
 def quantize_inputs(
@@ -434,32 +398,6 @@ def _per_frame(
     return {n: a.reshape(-1, *a.shape[2:])[:frames] for n, a in outputs.items()}
 
 
-def _all_sqnr(
-    program: Program,
-    outputs: Mapping[str, IntegerArray],
-    floats: Mapping[str, FloatArray] | None,
-) -> dict[str, float | None]:
-    if floats is None:
-        return {}
-    return {
-        port.name: sqnr_db(
-            floats[port.name],
-            (outputs[port.name].astype(np.float64) - port.zero_point) * port.scale,
-        )
-        for port in program.outputs
-        if port.name in outputs
-    }
-
-
-def sqnr_db(signal: npt.NDArray[Any], other: npt.NDArray[Any]) -> float | None:
-    """Signal-to-quantization-noise ratio in dB; None if there is no signal or no noise."""
-    exact = signal.astype(np.float64)
-    power, noise = float(np.sum(exact**2)), float(np.sum((exact - other) ** 2))
-    if power == 0.0 or noise == 0.0:
-        return None
-    return 10.0 * math.log10(power / noise)
-
-
 def _verify(
     integers: IntegerGraph,
     steps: Sequence[Mapping[str, IntegerArray]],
@@ -474,8 +412,3 @@ def _verify(
             difference = f"step {number}, output '{wrong[0]}'"
         progress("verifying", number + 1, len(steps))
     return Verification(len(steps), exact, difference)
-
-
-def _seeds(graph: Graph) -> dict[str, int]:
-    text = graph.metadata.get("azsim.seed", "")
-    return {"weights": int(text)} if text.lstrip("-").isdigit() else {}

@@ -95,6 +95,12 @@ def run(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
     ] = True,
+    allow_unused_branch: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unused-branch", help="Of a model with an If: a branch may stay unused."
+        ),
+    ] = False,
 ) -> int:
     """Simulate a model on a chip: cycles, bandwidth, latency, outputs.
 
@@ -142,6 +148,7 @@ def run(
             trace=wish,
             figures=figures or "png",
             html=html,
+            allow_unused_branch=allow_unused_branch,
             progress=progress,
         )
     return _show(record, out, explain, trace)

@@ -62,7 +62,7 @@ def simulate(
     began = time.perf_counter()
     machine = Machine(program, chip, timing_only, host_traffic, records=record is not None)
     chosen = None if record is None else _Chosen(record, len(steps))
-    tally = _Tally(program, chip)
+    tally = Tally(program, chip)
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for number, inputs in enumerate(steps):
         if chosen is not None and chosen.wants(number):
@@ -111,7 +111,7 @@ class _Chosen:
         return Recordings(self._plan, tuple(self._passes))
 
 
-class _Tally:
+class Tally:
     """Sums step results without keeping them."""
 
     def __init__(self, program: Program, chip: ChipConfig) -> None:

@@ -25,6 +25,7 @@ from azsim.frontend.model_file import (
     read_metadata,
     read_state_pairs,
 )
+from azsim.frontend.model_parts import Place
 from azsim.frontend.node import Array, OnnxNode, Operand, checked_attributes, node_text, present
 from azsim.frontend.operators.quantized import LIMITS
 from azsim.frontend.patterns import apply_patterns
@@ -78,6 +79,15 @@ def read_parts(path: str | Path) -> FileParts:
         raise ModelError(one_line(f"{path}: {error}")) from None
 
 
+def read_message(model: onnx.ModelProto, path: Path, places: Mapping[str, Place]) -> Graph:
+    """Read a message into a float graph; `path` and `places` say where large data lie.
+
+    Raises:
+        ModelError: as `read_onnx`, without the path.
+    """
+    return _Reader(model, TensorReader(path, dict(places))).read()
+
+
 def _refuse_repeated(names: Iterable[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
@@ -108,6 +118,7 @@ class _Reader:
 
     def read(self) -> Graph:
         """Return the verified graph."""
+        self._refuse_branches()
         self._enter_inputs()
         live = self._live_nodes()
         for index, proto in enumerate(self._graph.node):
@@ -129,6 +140,12 @@ class _Reader:
         named = zip(self._graph.node, self._node_names, strict=True)
         names = {node.output[0]: name for node, name in named if node.output}
         return FileParts(graph, constants, names)
+
+    def _refuse_branches(self) -> None:
+        for name, node in zip(self._node_names, self._graph.node, strict=True):
+            if node.op_type == "If":
+                where = node_text(name, node.op_type)
+                raise ModelError(f"{where}: a model with branches can only be run ('azsim run')")
 
     def _name_nodes(self) -> list[str]:
         """Return a name for each node; an unnamed one is called OPERATOR_index."""

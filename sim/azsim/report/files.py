@@ -13,6 +13,7 @@ from pathlib import Path
 from azsim.errors import ConfigError
 from azsim.graph.text import quoted
 from azsim.report.access import write_access_report, write_bandwidth_report
+from azsim.report.branches import save_branches, write_branch_report
 from azsim.report.csv import write_compute_report
 from azsim.report.energy import write_action_counts, write_energy_report, write_reference_table
 from azsim.report.energy_figure import save_energy
@@ -38,19 +39,23 @@ WEIGHT_PATH, LANES = "weight_path.png", "lanes.png"
 ENERGY_REPORT, ENERGY = "ENERGY_REPORT.csv", "energy.png"
 ACTION_COUNTS, REFERENCE_TABLE = "action_counts.yaml", "ERT.yaml"
 REPORT = "report.html"
+BRANCH_REPORT, BRANCHES = "BRANCH_REPORT.csv", "branches.png"
 FIGURE_KINDS = {"png": ("png",), "pdf": ("pdf",), "both": ("png", "pdf")}
 """What --figures takes, and the suffixes of each figure then."""
 PDF_FILES = tuple(
-    Path(name).with_suffix(".pdf").name for name in (TIMELINE, LAYERS, WEIGHT_PATH, LANES, ENERGY)
+    Path(name).with_suffix(".pdf").name
+    for name in (TIMELINE, LAYERS, WEIGHT_PATH, LANES, ENERGY, BRANCHES)
 )
 ASKED_FILES = (REPORT, *PDF_FILES)
 """Only there if they were asked for."""
 EXPLAIN_FILES = (WEIGHT_PATH_REPORT, WEIGHT_PATH, LANES)
 """Only in the folder of a run that asked where the time went."""
+BRANCH_FOLDERS = ("arbitrator", "then", "else")
+"""Only of a model that chooses a branch in each step: the reports of its parts."""
 RUN_FILES = (
     SUMMARY, COMPUTE_REPORT, BANDWIDTH_REPORT, ACCESS_REPORT, SPARSE_REPORT, WEIGHT_PATH_REPORT,
     OUTPUTS, TIMELINE, TIMELINE_FILE, LAYERS, WEIGHT_PATH, LANES, ENERGY_REPORT, ENERGY,
-    ACTION_COUNTS, REFERENCE_TABLE,
+    ACTION_COUNTS, REFERENCE_TABLE, BRANCH_REPORT, BRANCHES, *BRANCH_FOLDERS,
 )  # fmt: skip
 
 
@@ -97,6 +102,9 @@ def write_run(record: RunRecord, out: Path, figures: str = "png", html: bool = F
 
 def _write_files(record: RunRecord, folder: Path) -> None:
     save_summary(build_summary(record), folder / SUMMARY)
+    if record.branches is not None:
+        _write_branches(record, folder)
+        return
     write_compute_report(record, folder / COMPUTE_REPORT)
     write_bandwidth_report(record, folder / BANDWIDTH_REPORT)
     write_access_report(record, folder / ACCESS_REPORT)
@@ -112,12 +120,32 @@ def _write_files(record: RunRecord, folder: Path) -> None:
 
 
 def _save_figures(record: RunRecord, folder: Path, suffix: str) -> None:
+    if record.branches is not None:
+        save_branches(record, (folder / BRANCHES).with_suffix(suffix))
+        save_energy(record, (folder / ENERGY).with_suffix(suffix))
+        for name, part in record.branches.parts.items():
+            _save_figures(part, folder / name, suffix)
+        return
     save_timeline(record, (folder / TIMELINE).with_suffix(suffix))
     save_layers(record, (folder / LAYERS).with_suffix(suffix))
     if record.weight_path is not None:
         save_weight_path(record, (folder / WEIGHT_PATH).with_suffix(suffix))
         save_lanes(record, (folder / LANES).with_suffix(suffix))
     save_energy(record, (folder / ENERGY).with_suffix(suffix))
+
+
+def _write_branches(record: RunRecord, folder: Path) -> None:
+    """What holds for the whole run, and the reports of each part in a folder of its own."""
+    assert record.branches is not None
+    write_branch_report(record, folder / BRANCH_REPORT)
+    if not record.timing_only:
+        save_outputs(record, folder / OUTPUTS)
+    write_energy_report(record, folder / ENERGY_REPORT)
+    write_action_counts(record, folder / ACTION_COUNTS)
+    write_reference_table(record, folder / REFERENCE_TABLE)
+    for name, part in record.branches.parts.items():
+        (folder / name).mkdir()
+        _write_files(part, folder / name)
 
 
 def check_out(out: Path) -> None:
@@ -145,7 +173,10 @@ def _check_existing(out: Path, target: Path) -> None:
     found = sorted(entry.name for entry in target.iterdir())
     if found and not is_run(target):
         raise ConfigError(f"{out}: must be new, empty or the folder of an earlier run")
-    foreign = [name for name in found if name not in (*RUN_FILES, *ASKED_FILES)]
+    for folder in BRANCH_FOLDERS:
+        if (target / folder).is_dir():
+            found += [f"{folder}/{entry.name}" for entry in (target / folder).iterdir()]
+    foreign = [name for name in found if Path(name).name not in (*RUN_FILES, *ASKED_FILES)]
     if foreign:
         raise ConfigError(
             f"{out}: must hold nothing but an earlier run to be replaced, not '{foreign[0]}'"

@@ -41,6 +41,23 @@ class HostTraffic:
 
 
 @dataclass(frozen=True)
+class BranchTrace:
+    """The branch of each step of a model that chooses one, and where the step's cycles went.
+
+    `node`: the If. `chosen`, and int64 arrays, per step. `float_agrees`: steps in which the float
+    model takes the same branch. `parts`: what ran of each part, with the steps in which it ran.
+    """
+
+    node: str
+    chosen: tuple[str, ...]
+    arbitrator_cycles: npt.NDArray[np.int64]
+    branch_cycles: npt.NDArray[np.int64]
+    decision_cycles: int
+    float_agrees: int
+    parts: Mapping[str, RunRecord]
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run of `frames` frames, `frames_per_pass` at a time (the last pass may be padded).
 
@@ -50,7 +67,8 @@ class RunRecord:
     same frames; None where there is no signal or no noise. `integers`: outputs (steps, *shape) by
     name. Both are empty when timing only. `wall_seconds`: simulation alone, for the speed line;
     never written to files that must be reproducible. `weight_path`, `recordings`: None
-    if not asked for.
+    if not asked for. `branches`: of a model that chooses a branch in each step; `program` and
+    `counters` are then those of all its parts side by side, and have no trace of commands.
     """
 
     model: str
@@ -76,6 +94,7 @@ class RunRecord:
     weight_path: WeightPath | None = None
     host_traffic: HostTraffic | None = None
     recordings: Recordings | None = None
+    branches: BranchTrace | None = None
 
     @property
     def cycle_ms(self) -> float:

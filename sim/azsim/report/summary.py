@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from azsim._atomic import replaced_file
+from azsim.report.branches import branch_summary
 from azsim.report.energy import energy_summary
 from azsim.report.layers import (
     LayerRow,
@@ -53,6 +54,7 @@ def build_summary(record: RunRecord) -> Summary:
         "energy": energy_summary(record),
         "layers": [_layer(record, row) for row in rows],
         "weight_path": weight_path_summary(record),
+        "branches": branch_summary(record),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, Layer, 
 from azsim.zoo.weights import Float32Array, grid_table, grid_weights
 
 OPSET = 17
+OPERATOR_IF = "If"
 IR_VERSION = 8
 
 # Root mean squares the weights are sized for, so that the standard deviation of a gate's sum is
@@ -48,6 +49,7 @@ class NetMaker:
         self._outputs: list[onnx.ValueInfoProto] = []
         self._states: dict[str, str] = {}
         self._layer_bits: dict[str, int] = {}
+        self._layer_sparsity: dict[str, float] = {}
         self._draws = draws
         self.layers: list[Layer] = []
 
@@ -85,13 +87,23 @@ class NetMaker:
         return (deviation * self._rng.standard_normal(shape)).astype(np.float32)
 
     def weights(
-        self, layer: str, rows: int, columns: int, deviation: float, bits: int | None = None
+        self,
+        layer: str,
+        rows: int,
+        columns: int,
+        deviation: float,
+        bits: int | None = None,
+        sparsity: float | None = None,
     ) -> Float32Array:
-        """Return weights (rows, columns) on the grid of the net, or of `bits` for this `layer`."""
+        """Return weights (rows, columns) on the grid of the net, or of `bits` for this `layer`;
+        the same of the share of zeros."""
         bits = self._bits if bits is None else bits
         if bits != self._bits:
             self._layer_bits[layer] = bits
-        return self._grid(rows, columns, deviation, bits)
+        share = self._sparsity if sparsity is None else sparsity
+        if share != self._sparsity:
+            self._layer_sparsity[layer] = share
+        return self._grid(rows, columns, deviation, bits, share)
 
     def _tensor(self, name: str, data: Float32Array | np.ndarray) -> str:
         if not self._draws:
@@ -106,10 +118,13 @@ class NetMaker:
         )
         return name
 
-    def _grid(self, rows: int, columns: int, deviation: float, bits: int) -> Float32Array:
+    def _grid(
+        self, rows: int, columns: int, deviation: float, bits: int, sparsity: float | None = None
+    ) -> Float32Array:
         if not self._draws:
             return np.broadcast_to(np.float32(0), (rows, columns))
-        return grid_weights(self._rng, rows, columns, deviation, bits, self._sparsity)
+        share = self._sparsity if sparsity is None else sparsity
+        return grid_weights(self._rng, rows, columns, deviation, bits, share)
 
     def lstm(self, layer: LstmLayer, x: str, input_rms: float) -> str:
         """Add an LSTM layer with carried states on x (time steps, 1, features).
@@ -200,6 +215,25 @@ class NetMaker:
         self.node(operator, name, inputs, [result], **attributes)
         return result
 
+    def choice(
+        self,
+        name: str,
+        condition: str,
+        bodies: Mapping[str, Callable[[], Sequence[str]]],
+        results: Sequence[str],
+    ) -> None:
+        """Add an If on `condition`, a bool of one element. The functions `bodies["then"]` and
+        `bodies["else"]` add the nodes of the branches and return the names of their results."""
+        graphs, outer = {}, self._nodes
+        for branch, body in bodies.items():
+            self._nodes = []
+            ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, None) for end in body()]
+            graphs[f"{branch}_branch"] = helper.make_graph(
+                self._nodes, f"{name}.{branch}", [], ends
+            )
+        self._nodes = outer
+        self._nodes.append(helper.make_node(OPERATOR_IF, [condition], results, name=name, **graphs))
+
     def has_node(self, name: str) -> bool:
         """True if a node of that name was added."""
         return any(node.name == name for node in self._nodes)
@@ -242,6 +276,8 @@ class NetMaker:
         plan: dict[str, object] = {"bits": self._bits, "sparsity": self._sparsity}
         if self._layer_bits:
             plan["layer_bits"] = self._layer_bits
+        if self._layer_sparsity:
+            plan["layer_sparsity"] = self._layer_sparsity
         return plan
 
 
