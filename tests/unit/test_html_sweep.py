@@ -112,3 +112,22 @@ def test_a_sweep_in_which_everything_failed(tmp_path: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows([names, rows[-1]])
     assert azsim("report", tmp_path).code == 0
     assert data_of((tmp_path / "report.html").read_text(encoding="utf-8"))["points"] == []
+
+
+def test_a_large_sweep_stays_below_six_megabytes(tmp_path: Path) -> None:
+    """More points, columns and digits than a page can hold."""
+    about = save_sweep(tmp_path) / "sweep.json"
+    axes = [f"section.of_some_length_{number}" for number in range(8)]
+    content = json.loads(about.read_text())
+    about.write_text(json.dumps({**content, "points": 2600, "failed": 0, "axes": axes}))
+    figures = [f"figure.of_some_length_{number}" for number in range(20)]
+    ends = ["latency", "area_k_gates", "status", "error", "feasible", "on_front"]
+    with (tmp_path / "results.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["point", *axes, *figures, *ends])
+        for point in range(2600):
+            values = [1e6 / (3 + point + place) for place in range(30)]
+            front = "true" if point % 9 == 0 else "false"
+            writer.writerow([point, *values, "ok", "", "true", front])
+    assert azsim("report", tmp_path).code == 0
+    assert 5_000_000 < (tmp_path / "report.html").stat().st_size <= 6_000_000

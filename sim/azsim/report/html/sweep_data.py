@@ -17,8 +17,8 @@ from azsim.report.html.parts import Value
 
 ABOUT, RESULTS = "sweep.json", "results.csv"
 LARGEST_BYTES = 1 << 28
-MOST_POINTS = 5000
-MOST_COLUMNS = 28
+MOST_POINTS = 2500  # with the columns: a page of at most 6 MB
+MOST_COLUMNS = 20
 ALWAYS = (
     "real_time_factor", "frame_latency_ms.p99", "energy.per_second_of_audio_pj.nominal",
     "area_k_gates", "cycles_per_frame", "bits_per_weight",

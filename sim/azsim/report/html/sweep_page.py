@@ -22,8 +22,8 @@ from azsim.report.html.parts import (
 )
 from azsim.report.html.sweep_data import Column, Sweep, load_sweep
 
-MOST_TABLE_ROWS = 1000
-MOST_TABLE_FIGURES = 6
+MOST_TABLE_ROWS, MOST_FRONT_ROWS = 400, 200
+MOST_TABLE_FIGURES = 4
 MOST_DIMENSIONS = 16
 MOST_REASONS = 50
 DIMENSION_PIXELS = 52
@@ -145,7 +145,7 @@ def _rows(sweep: Sweep, places: Sequence[int]) -> list[list[Cell]]:
     return [
         [
             number(sweep.points[place]),
-            *(number(column.values[place], 6) for column in columns),
+            *(number(_value(column.values[place]), 6) for column in columns),
             words("yes" if sweep.feasible[place] else "no"),
             words("yes" if sweep.on_front[place] else "no"),
         ]
@@ -165,7 +165,7 @@ def _front(sweep: Sweep) -> Section:
     places.sort(key=lambda place: turned * float(first.values[place] or 0))
     table = Table(
         "front-table", "Points on the front", _heads(sweep),
-        _rows(sweep, places[:MOST_TABLE_ROWS]), left_out=max(len(places) - MOST_TABLE_ROWS, 0),
+        _rows(sweep, places[:MOST_FRONT_ROWS]), left_out=max(len(places) - MOST_FRONT_ROWS, 0),
     )  # fmt: skip
     return Section("front", "Front", tables=[table])
 
@@ -222,5 +222,5 @@ def _data(sweep: Sweep) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, float):
-        return rounded(value, 8)
+        return rounded(value)
     return short(value, 60) if isinstance(value, str) else value
