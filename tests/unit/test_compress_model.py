@@ -75,6 +75,8 @@ def test_integers_widths_zeros_and_plan_are_in_the_file(net: Path, frames: Path)
     assert graph.metadata["azsim.calibration"] == "minmax"
     assert sorted(plan) == ["fc0", "fc1", "fc2"]
     assert said["activation_grids"] == 4  # x, two Relus, y
+    kinds = [tensor.data_type for tensor in onnx.load(out).graph.initializer]
+    assert kinds.count(onnx.TensorProto.INT32) == 2  # biases of the two Gemms
     assert said["after"]["stream_bytes"] < 0.5 * said["before"]["stream_bytes"]
 
 

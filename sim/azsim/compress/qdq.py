@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from azsim.cache import content_key, content_parts
 from azsim.compress.source import SourceModel, WeightPart
@@ -18,6 +18,9 @@ from azsim.compress.weights import IntegerRows
 from azsim.frontend import read_onnx
 from azsim.graph import Graph, Quantization
 
+Floats = npt.NDArray[np.float32]
+MOVES = ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+BIAS_LIMIT = 2**30  # as the compiler's: a bias stays below half of int32
 Compressed = Mapping[str, tuple[IntegerRows, ...]]
 
 
@@ -95,7 +98,7 @@ class QdqWriter:
 
     def _tensor(self, wish: str, data: npt.NDArray[np.generic]) -> str:
         name = self._names.fresh(wish)
-        kind = TensorProto.INT8 if data.dtype == np.int8 else TensorProto.FLOAT
+        kind = helper.np_dtype_to_tensor_dtype(data.dtype)
         self.model.graph.initializer.append(
             TensorProto(name=name, data_type=kind, dims=data.shape, raw_data=data.tobytes())
         )
@@ -119,6 +122,46 @@ class QdqWriter:
         inputs = [value for value in graph.input if value.name not in unread]
         del graph.input[:]
         graph.input.extend(inputs)
+
+    def biases(self, layers: Compressed, grids: Mapping[str, Quantization]) -> None:
+        """Put biases of Conv and Gemm in steps of the sum, int32, where x has a grid: the chip then
+        adds them to the accumulator and rounds once, as every quantizer's models have it."""
+        makers = {name: node for node in self.model.graph.node for name in node.output}
+        tensors = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        for node in self.model.graph.node:
+            if node.name in layers and _has_plain_bias(node) and node.input[2] in tensors:
+                grid = _grid_of(node.input[0], grids, makers)
+                bias = numpy_helper.to_array(tensors[node.input[2]]).astype(np.float64)
+                if grid is not None:
+                    (rows,) = layers[node.name]
+                    made = self._bias(node.input[2], bias, rows.scales * np.float32(grid.scale))
+                    node.input[2] = made or node.input[2]
+        nodes = [*self._first, *self.model.graph.node]
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(nodes)
+        self._first = []
+        self._drop_unused()
+
+    def _bias(self, name: str, bias: npt.NDArray[np.float64], steps: Floats) -> str:
+        """The dequantized bias; "" where it has not one number per scale, or does not fit."""
+        if steps.size not in (1, bias.size) or bias.shape[-1:] != (bias.size,):
+            return ""
+        integers = np.rint(bias / steps.astype(np.float64))
+        if np.abs(integers).max(initial=0) > BIAS_LIMIT:
+            return ""
+        single = steps.size == 1
+        inputs = [
+            self._tensor(f"{name}_quantized", integers.astype(np.int32)),
+            self._tensor(f"{name}_scale", steps.reshape(()) if single else steps),
+        ]
+        output = self._names.fresh(f"{name}_dequantized")
+        node = helper.make_node(
+            "DequantizeLinear", inputs, [output], name=self._names.fresh(output)
+        )
+        if not single:
+            node.attribute.append(helper.make_attribute("axis", bias.ndim - 1))
+        self._first.append(node)
+        return output
 
     def activations(self, grids: Mapping[str, Quantization], states: Iterable[str]) -> None:
         """Put QuantizeLinear and DequantizeLinear behind each value of `grids`.
@@ -173,6 +216,23 @@ class QdqWriter:
         """Set properties of the model; others stay."""
         kept = [(p.key, p.value) for p in self.model.metadata_props if p.key not in words]
         helper.set_model_props(self.model, {**dict(kept), **words})
+
+
+def _has_plain_bias(node: onnx.NodeProto) -> bool:
+    """True for a Conv or Gemm whose third input is added as it is."""
+    if node.op_type not in ("Conv", "Gemm") or len(node.input) < 3 or not node.input[2]:
+        return False
+    factors = [a.f for a in node.attribute if a.name in ("alpha", "beta")]
+    return all(factor == 1.0 for factor in factors)
+
+
+def _grid_of(
+    name: str, grids: Mapping[str, Quantization], makers: Mapping[str, onnx.NodeProto]
+) -> Quantization | None:
+    """The grid of a value, or of the one that it was moved from."""
+    while name not in grids and name in makers and makers[name].op_type in MOVES:
+        name = makers[name].input[0]
+    return grids.get(name)
 
 
 def read_model(model: onnx.ModelProto) -> Graph:

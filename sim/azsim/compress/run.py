@@ -137,6 +137,7 @@ def make_compressed(
     if not material.given:
         return Made(writer.model, graph, integers, {})
     grids = _grids(graph, material, calibration)
+    writer.biases(integers, grids)
     writer.activations(grids, [state.result for state in graph.states])
     return Made(writer.model, read_model(writer.model), integers, grids)
 
