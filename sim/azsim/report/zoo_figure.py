@@ -52,7 +52,7 @@ def _draw(rows: Sequence[Row], chip: str) -> Figure:
     plain(energy.set_xlabel("energy of a step, mJ (with idling)"))
     _names(factor, rows)
     _legend(figure, rows)
-    plain(figure.suptitle(f"shipped nets on {chip}", fontsize=10))
+    plain(figure.suptitle(f"shipped nets on {chip}", x=0.01, ha="left", fontsize=10))
     figure.supxlabel(_CAPTION, fontsize=7, color="#555555", x=0.01, ha="left")
     return figure
 

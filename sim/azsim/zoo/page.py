@@ -14,7 +14,8 @@ as float ONNX. Only shapes are taken from elsewhere: **all weights are random**,
 nothing; cycles, bytes and bit-exactness do.
 
 **No Amazon layer shape has been published.** What is labelled *reconstruction* has the size and
-form of published RNN-T research models and is no Amazon model.
+form of published research models and is no Amazon model. What the nets cost on `az1` and `az2`:
+[zoo_results.md](zoo_results.md).
 
 """
 
@@ -46,6 +47,11 @@ take.
 
 `rnnt_mlperf` takes 80 features per 10 ms; frames from a recording have 64, so give it a `.npz`
 file.
+* Camera nets: one picture (1, 3, side, side), one every 100 ms assumed. A batch norm is part of its
+  convolution. Where the public code has ReLU6, these nets have Relu: an int8 result saturates at
+  the end of its calibrated range anyway. A detector ends with its maps of scores and boxes;
+  choosing boxes is the host's.
+* `micro_*`: single operations; their step of 30 ms means nothing.
 
 ## Running them
 
