@@ -149,7 +149,7 @@ def feeds(case: Case, graph: Graph) -> dict[str, npt.NDArray[Any]]:
         array = _array(arrays[name])
         if grid is not None:
             array = (array.astype(np.float32) - grid.zero_point) * np.float32(grid.scale)
-        found[name] = array
+        found[name] = array.astype(np.float32) if array.dtype.kind == "f" else array
     return found
 
 

@@ -100,6 +100,7 @@ def run(
     figures: str = "png",
     html: bool = False,
     allow_unused_branch: bool = False,
+    dims: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     session: Session | None = None,
 ) -> RunRecord:
@@ -130,6 +131,7 @@ def run(
         html: write `out`/report.html too; needs the extra `report`.
         allow_unused_branch: of a model with an If, take it that no frame goes to one of its
             branches.
+        dims: sizes of the dimensions that the model file leaves open, by name (or INPUT:AXIS).
         progress: called as progress(stage, done, total).
         session: what runs on the same graph and frames share; None shares nothing.
 
@@ -156,7 +158,7 @@ def run(
         return run_branched(branched, chip_config, wanted, tell)
     with Warming() as warming:  # a first run compiles kernels beside its own work
         tell("reading", 0, 1)
-        graph = model if isinstance(model, Graph) else read_model(model)
+        graph = model if isinstance(model, Graph) else read_model(model, dims)
         frames_of = input if input is not None else own_inputs(graph, frames)
         period_ms, source = frame_time(graph, frame_ms)
         prepared = prepare(

@@ -213,6 +213,6 @@ def test_kinds_of_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(AzsimError) as caught:
         read_onnx(maker.save(tmp_path))
     assert str(caught.value) == (
-        f"{tmp_path / 'model.onnx'}: input 'x' must be float32, bool, int8 or uint8, or int32 or"
-        " int64 for row numbers, not int16"
+        f"{tmp_path / 'model.onnx'}: input 'x' must be float32, float16, float64, bool, int8"
+        " or uint8, or int32 or int64 for row numbers, not int16"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 from onnx_models import ModelMaker
 
 AXES = "axes must be dimensions of the first input (negative counts from the last), not "
@@ -23,7 +24,16 @@ ELEMENTS = (
     "the indices must be constants with as many dimensions as the first input, none larger but"
     " along the axis, and within the axis, not "
 )
-MATRICES = "both inputs must have 2 or more dimensions (the first may have 1), not "
+MATRICES = "both inputs must have 1 or more dimensions, not "
+PADS = (
+    "pads must name the entries in front of and behind each axis (or each of axes), and leave one"
+    " or more; a reflection must be shorter than its axis, not "
+)
+INSTANCES = (
+    "the first input must have 3 or more dimensions with channels in dimension 1, and scale and"
+    " bias a number for each, not "
+)
+IMAGES = ((1, 3, 5), (2, 4))
 
 
 def _case(
@@ -57,6 +67,17 @@ def _case(
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
+
+
+def _pad_of_integers() -> Any:
+    def build(maker: ModelMaker) -> None:
+        maker.input("x", (2, 4), TensorProto.INT8)
+        maker.tensor("pads", [0, 1, 0, 1], np.int64)
+        maker.node("Pad", ["x", "pads"], ["r"], name="n")
+        maker.output("r")
+
+    text = "integers must go through DequantizeLinear before they are padded, not the int8 tensor"
+    return pytest.param(build, f"node 'n' (Pad): {text} 'x'", id="Pad of integers")
 
 
 def _weights_of_many_scales() -> Any:
@@ -97,9 +118,31 @@ ROW_CASES = [
     _case("ReduceMean", AXES + "(2) of 2 dimensions", "x", axes=[2]),
     _case("ReduceSum", AXES + "(-3) of 2 dimensions", "x", np.array([-3])),
     _case("ArgMax", "select_last_index must be 0, not 1", "x", select_last_index=1),
-    _case("TopK", "largest must be 1, not 0", "x", np.array([1]), outputs=("r", "p"), largest=0),
-    _case("TopK", "axis must be the last, not 0 of 2 dimensions", "x", np.array([1]),
-          outputs=("r", "p"), axis=0),
+    _case("TopK", NORM_AXIS + "2 of 2 dimensions", "x", np.array([1]), outputs=("r", "p"), axis=2),
+    _case("TopK", "K must be 1 or more and at most the size of the axis, not 3 of 2", "x",
+          np.array([3]), outputs=("r", "p"), axis=0, largest=0),
+    _case("InstanceNormalization", INSTANCES + "shape (2, 4)", "x", _ones(4), _ones(4)),
+    _case("InstanceNormalization", INSTANCES + "(2) for 3 channels", "x", _ones(3), _ones(2),
+          shapes=IMAGES),
+    _pad_of_integers(),
+    _case("Pad", "mode must be constant, edge, reflect or wrap, not 'mirror'", "x",
+          np.array([0, 1, 0, 0]), mode="mirror"),
+    _case("Pad", "the value must be one finite number, not of shape (2)", "x",
+          np.array([0, 1, 0, 0]), _ones(2)),
+    _case("Pad", "the value must be one finite number, not -inf", "x", np.array([0, 1, 0, 0]),
+          np.float32(-np.inf)),
+    _case("Pad", PADS + "(0, 1, 0) of (2, 4)", "x", np.array([0, 1, 0])),
+    _case("Pad", PADS + "(0, -2, 0, -2) of (2, 4)", "x", np.array([0, -2, 0, -2])),
+    _case("Pad", PADS + "(0, -5, 0, 9) of (2, 4)", "x", np.array([0, -5, 0, 9])),
+    _case("Pad", PADS + "(2, 0, 0, 0) of (2, 4)", "x", np.array([2, 0, 0, 0]), mode="reflect"),
+    _case("Pad", PADS + "(1, 1) of (2, 4)", "x", np.array([1, 1]), "", np.array([2]), opset=18),
+    _case("Pad", PADS + "(1, 1, 1, 1) of (2, 4)", "x", np.array([1, 1, 1, 1]), "",
+          np.array([1, -1]), opset=18),
+    _case("Pad", PADS + f"({1 << 40}, 0, 0, 0) of (2, 4)", "x", np.array([1 << 40, 0, 0, 0])),
+    _case("Dropout", "training_mode must be absent or false, and the mask not used, not"
+          " training_mode 't2'", "x", np.float32(0.5), np.array(True)),
+    _case("Dropout", "training_mode must be absent or false, and the mask not used, not the mask"
+          " 'm'", "x", outputs=("r", "m")),
     _case("TopK", "K must be 1 or more and at most the size of the axis, not 5 of 4", "x",
           np.array([5]), outputs=("r", "p")),
     _case("LayerNormalization", NORM_AXIS + "2 of 2 dimensions", "x", _ones(4), axis=2),
@@ -112,7 +155,9 @@ ROW_CASES = [
     _case("BatchNormalization", CHANNELS + "(3) for 4 channels", "x", *[_ones(4)] * 3, _ones(3)),
     _case("BatchNormalization", CHANNELS + "shape (4)", "x", *[_ones(4)] * 4,
           shapes=((4,), (2, 4))),
-    _case("MatMul", MATRICES + "(2, 4) and (4)", "x", _ones(4)),
+    _case("MatMul", MATRICES + "(2, 4) and ()", "x", _ones()),
+    _case("MatMul", "a second input of 1 dimension must meet a computed first one, not the constant"
+          " 't0'", _ones(4, 3), "x", shapes=((3,), (2, 4))),
     _case("MatMul", PRODUCT + "(2, 4) and (3, 5)", "x", _ones(3, 5)),
     _case("MatMul", PRODUCT + "(2, 3, 4) and (3, 4, 2)", "x", "y", shapes=((2, 3, 4), (3, 4, 2))),
     _weights_of_many_scales(),

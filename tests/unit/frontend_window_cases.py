@@ -91,16 +91,16 @@ WINDOW_CASES = [
            " 'cubic'", "x", "", "", SIZES, mode="cubic"),
     window("Resize", "mode must be nearest or linear, without antialias and exclude_outside, not"
            " antialias 1", "x", "", "", SIZES, mode="linear", antialias=1),
-    window("Resize", "coordinate_transformation_mode must be half_pixel, pytorch_half_pixel,"
-           " asymmetric or align_corners, not 'tf_crop_and_resize'", "x", "", "", SIZES,
-           coordinate_transformation_mode="tf_crop_and_resize"),
+    window("Resize", "coordinate_transformation_mode must be half_pixel, half_pixel_symmetric,"
+           " pytorch_half_pixel, asymmetric or align_corners, not 'tf_crop_and_resize'",
+           "x", "", "", SIZES, coordinate_transformation_mode="tf_crop_and_resize"),
     window("Resize", "nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil,"
            " not 'down'", "x", "", "", SIZES, nearest_mode="down"),
+    window("Resize", "keep_aspect_ratio_policy must be stretch, not_larger or not_smaller, not"
+           " 'crop'", "x", "", "", SIZES, keep_aspect_ratio_policy="crop"),
     window("Resize", "with align_corners, scales must give whole sizes (elsewhere ONNX and ONNX"
-           " Runtime differ), not 6.5", "x", "", np.array([1, 1, 1.3, 1], np.float32),
+           " Runtime differ), not 7.5", "x", "", np.array([1, 1, 1.5, 1], np.float32),
            coordinate_transformation_mode="align_corners"),
-    window("Resize", "keep_aspect_ratio_policy must be stretch, not 'not_larger'", "x", "", "",
-           SIZES, keep_aspect_ratio_policy="not_larger"),
     window("Resize", "scales or sizes must be given, one positive entry per dimension (or per axis"
            " of axes), not (1, 1, 0, 2)", "x", "", np.array([1, 1, 0, 2], np.float32)),
     window("Resize", "scales or sizes must be given, one positive entry per dimension (or per axis"

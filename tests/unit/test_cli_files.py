@@ -134,7 +134,11 @@ WRONG_MODELS: list[tuple[str, Callable[[onnx.ModelProto], None], str]] = [
         negative,
         "bad.onnx: input 'x' must have dimensions of 1 or more, not (1, 1, -13)",
     ),
-    ("open size", unknown, "bad.onnx: dimension 'time' of input 'x' must be a number"),
+    (
+        "open size",
+        unknown,
+        "bad.onnx: dimension 'time' of input 'x' must be a number: give it one with --dim time=N",
+    ),
     (
         "period 0",
         prop("azsim.frame_ms", "0"),

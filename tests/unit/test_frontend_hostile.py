@@ -188,8 +188,14 @@ def set_dim(model: onnx.ModelProto, value: int | str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("T", "dimension 'T' of input 'x' must be a number"),
-        ("", "dimension 0 of input 'x' must be a number"),
+        (
+            "T",
+            "dimension 'T' of input 'x' must be a number: give it one with --dim T=N",
+        ),
+        (
+            "",
+            "dimension 0 of input 'x' must be a number: give it one with --dim x:0=N",
+        ),
         (0, "input 'x' must have dimensions of 1 or more, not (0, 3)"),
         (-1, "input 'x' must have dimensions of 1 or more, not (-1, 3)"),
         (2**60, f"input 'x' must hold at most 67108864 elements, not {3 * 2**60}"),
@@ -199,9 +205,131 @@ def test_input_dimensions(tmp_path: Path, value: int | str, text: str) -> None:
     assert refusal(saved(tmp_path, lambda model: set_dim(model, value))) == text
 
 
+def two_open(maker: ModelMaker) -> None:
+    """y = x W with an open batch, z of the same batch and an unnamed dimension."""
+    maker.input("x", ("batch", 3))
+    maker.input("z", ("batch", None))
+    maker.tensor("W", np.ones((3, 2)))
+    maker.node("MatMul", ["x", "W"], ["m"], name="fc")
+    maker.node("Add", ["m", "z"], ["y"], name="sum")
+    maker.output("y", ("batch", 2))
+
+
+def test_open_dimensions_get_their_sizes(tmp_path: Path) -> None:
+    maker = ModelMaker()
+    two_open(maker)
+    path = maker.save(tmp_path)
+    graph = read_onnx(path, {"batch": 4, "z:1": 2})
+    assert [graph.values[name].shape for name in "xzy"] == [(4, 3), (4, 2), (4, 2)]
+    graph = read_onnx(path, {"x:0": 4, "z:0": 1, "z:1": 2})  # each by its place
+    assert [graph.values[name].shape for name in "xzy"] == [(4, 3), (1, 2), (4, 2)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ({}, "dimension 'batch' of input 'x' must be a number: give it one with --dim batch=N"),
+        (
+            {"batch": 1},
+            "dimension 1 of input 'z' must be a number: give it one with --dim z:1=N",
+        ),
+        (
+            {"time": 1},
+            "dimension 'time' must be an open one of an input: 'batch', 'z:1'",
+        ),
+        ({"batch": 0}, "dimension 'batch' must be 1 or more, not 0"),
+        (
+            {"batch": 1 << 40, "z:1": 2},
+            f"input 'x' must hold at most 67108864 elements, not {3 << 40}",
+        ),
+        (
+            {"batch": 4, "z:1": 5},
+            "node 'sum' (Add): shapes (4, 2) and (4, 5) must broadcast",
+        ),
+    ],
+)
+def test_sizes_that_do_not_fit(tmp_path: Path, sizes: dict[str, int], text: str) -> None:
+    maker = ModelMaker()
+    two_open(maker)
+    path = maker.save(tmp_path)
+    with pytest.raises(AzsimError) as caught:
+        read_onnx(path, sizes)
+    assert str(caught.value) == f"{path}: {text}"
+
+
+def test_a_name_for_nothing_open(tmp_path: Path) -> None:
+    path = saved(tmp_path, lambda model: None)
+    with pytest.raises(AzsimError) as caught:
+        read_onnx(path, {"x:0": 1})
+    text = "dimension 'x:0' must be an open one of an input: none"
+    assert str(caught.value) == f"{path}: {text}"
+
+
+def test_a_node_that_leads_nowhere(tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Relu", ["x"], ["side"], name="aside"))
+        model.graph.node.append(helper.make_node("Tanh", ["side"], ["lost"]))
+
+    assert refusal(saved(tmp_path, change)) == (
+        "node 'aside' (Relu): an output of the graph must depend on it"
+    )
+
+
+def test_constant_leftovers_do_no_harm(tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Shape", ["x"], ["shape"], name="shape"))
+        model.graph.node.append(helper.make_node("Gather", ["shape", "W"], ["size"], name="size"))
+        model.graph.node.append(helper.make_node("Relu", ["W"], ["positive"], name="positive"))
+
+    graph = read_onnx(saved(tmp_path, change))
+    assert [node.name for node in graph.nodes] == ["fc"]
+
+
+def wrapped(number: int, content: bytes) -> bytes:
+    """Field `number` of a message, as protobuf writes it."""
+    size, head = len(content), bytearray()
+    while size >= 128:
+        head.append(size & 127 | 128)
+        size >>= 7
+    return bytes([number << 3 | 2, *head, size]) + content
+
+
+@pytest.mark.parametrize(
+    ("depth", "text"),
+    [
+        (3, "node 'outer' (If): operator must be one that 'azsim ops' lists"),
+        (5000, "must be an ONNX file; it is damaged, cut short or something else"),
+    ],
+)
+def test_bodies_within_bodies(tmp_path: Path, depth: int, text: str) -> None:
+    node = b""
+    for level in range(depth):  # node 4: operator, 5: attribute; attribute 1: name, 6: graph
+        branch = wrapped(1, b"then_branch") + b"\xa0\x01\x05" + wrapped(6, wrapped(1, node))
+        node = wrapped(4, b"If") + wrapped(5, branch if level else wrapped(1, b"none"))
+    node += wrapped(1, b"x") + wrapped(2, b"y") + wrapped(3, b"outer")
+
+    path = saved(tmp_path, lambda model: model.graph.ClearField("node"))
+    # fields of the same message are merged: the graph gets this node
+    path.write_bytes(path.read_bytes() + wrapped(7, wrapped(1, node)))
+    assert refusal(path) == text
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_other_floats_count_as_float32(tmp_path: Path, kind: int) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.elem_type = kind
+        weights = np.ones((3, 2), helper.tensor_dtype_to_np_dtype(kind))
+        model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weights, "W"))
+
+    graph = read_onnx(saved(tmp_path, change))
+    assert graph.values["W"].data is not None
+    assert graph.values["W"].data.dtype == np.float32
+
+
 def test_input_types(tmp_path: Path) -> None:
-    def half(model: onnx.ModelProto) -> None:
-        model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    def brain(model: onnx.ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
 
     def sequence(model: onnx.ModelProto) -> None:
         model.graph.input[0].type.sequence_type.elem_type.tensor_type.elem_type = 1
@@ -209,9 +337,9 @@ def test_input_types(tmp_path: Path) -> None:
     def shapeless(model: onnx.ModelProto) -> None:
         model.graph.input[0].type.tensor_type.ClearField("shape")
 
-    assert refusal(saved(tmp_path, half)) == (
-        "input 'x' must be float32, bool, int8 or uint8, or int32 or int64 for row numbers,"
-        " not float16"
+    assert refusal(saved(tmp_path, brain)) == (
+        "input 'x' must be float32, float16, float64, bool, int8 or uint8, or int32 or int64"
+        " for row numbers, not bfloat16"
     )
     assert refusal(saved(tmp_path, sequence)) == "input 'x' must be a tensor"
     assert refusal(saved(tmp_path, shapeless)) == "input 'x' must have a shape"

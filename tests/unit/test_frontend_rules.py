@@ -168,7 +168,6 @@ CASES = [
         "the first input must be computed (weights come second), not the constant 't0'",
         *(f32(4, 2), "x"),
     ),
-    case("Gemm", "transA must be 0, not 1", "x", f32(2, 3), transA=1),
     case(
         "Gemm", "beta must be 1 (or 0) where the third input is computed, not 0.5",
         *("x", f32(4, 4), "y"), beta=0.5,
@@ -197,8 +196,10 @@ CASES = [
     case("Slice", LISTS, "x", np.array([0, 0]), np.array([1])),
     case("Slice", LISTS, "x", np.array([0, 0]), np.array([1, 1]), np.array([1, -1])),
     case("Slice", LISTS, "x", np.array([0]), np.array([1]), np.array([2])),
-    case("Slice", "steps must be 1 or more, not (-1)", "x", np.array([3]), np.array([0]),
-         np.array([1]), np.array([-1])),
+    case("Slice", "steps must not be 0, not (0)", "x", np.array([3]), np.array([0]),
+         np.array([1]), np.array([0])),
+    case("Slice", "each axis must keep one or more entries, not 0 to 3 of axis 1 with 4 entries",
+         "x", np.array([0]), np.array([3]), np.array([1]), np.array([-1])),
     case("Slice", "each axis must keep one or more entries, not 4 to 4 of axis 1 with 4 entries",
          "x", np.array([9]), np.array([2**63 - 1]), np.array([1])),
     case("Slice", "constant 't1' must be integer, not float32", "x", f32(1), np.array([1])),
@@ -222,10 +223,10 @@ CASES = [
     case("Flatten", AXIS + "3 of 2 dimensions", "x", axis=3),
     case(
         "Cast",
-        "a computed tensor must be cast to float32, float64 or bool, an integer graph input to"
-        " int32 or int64, not float16",
+        "a computed tensor must be cast to float32, float16, float64 or bool, an integer graph"
+        " input to int32 or int64, not bfloat16",
         "x",
-        to=TensorProto.FLOAT16,
+        to=TensorProto.BFLOAT16,
     ),
     case("Gemm", "the first input must have 2 dimensions, not shape (2, 2, 2)",
          *("c", f32(2, 2))),
@@ -412,16 +413,6 @@ def test_identity_vanishes_inside_and_keeps_the_name_of_an_output(tmp_path: Path
     assert graph.outputs == ("y",)
     assert [(p.source, p.result) for p in graph.states] == [("old", "next")]
     assert set(graph.metadata) == {"azsim.state", "azsim.note"}
-
-
-def test_unused_nodes_are_dropped_even_unknown_ones(tmp_path: Path) -> None:
-    maker = ModelMaker()
-    maker.input("x", (2, 2))
-    maker.node("Conv", ["x", "x"], ["lost"])
-    maker.node("Relu", ["x"], ["y"])
-    maker.output("y")
-    (node,) = read_onnx(maker.save(tmp_path)).nodes
-    assert (node.name, node.operator) == ("Relu_1", "Relu")
 
 
 def test_half_and_double_constants_become_float32(tmp_path: Path) -> None:

@@ -365,8 +365,8 @@ def test_integers_that_go_elsewhere(tmp_path: Path) -> None:
     rule = "node 'n' (Relu): inputs must be float tensors, not the int8 tensor 'x'"
     assert refusal(model("Relu").save(tmp_path)) == rule
     assert refusal(model("Cast").save(tmp_path)) == (
-        "node 'n' (Cast): a computed tensor must be cast to float32, float64 or bool, an integer"
-        " graph input to int32 or int64, not int8 to float"
+        "node 'n' (Cast): a computed tensor must be cast to float32, float16, float64 or bool, an"
+        " integer graph input to int32 or int64, not int8 to float"
     )
     maker = model("Transpose")
     maker.outputs[0].type.tensor_type.elem_type = TensorProto.INT8

@@ -14,6 +14,7 @@ from azsim.cli.options import (
     BitsOption,
     CalibrateOption,
     ChipOption,
+    DimOption,
     FramesPerPassOption,
     LayerBitsOption,
     LayerSparsityOption,
@@ -21,6 +22,7 @@ from azsim.cli.options import (
     SetOption,
     SparsityOption,
     check_out_file,
+    dim_sizes,
     plan_wishes,
 )
 from azsim.cli.progress import progress_bars
@@ -65,6 +67,7 @@ def compile_model(
     layer_bits: LayerBitsOption = None,
     layer_sparsity: LayerSparsityOption = None,
     frames_per_pass: FramesPerPassOption = 1,
+    dim: DimOption = None,
 ) -> None:
     """Compile a model for a chip into a program file (.azp).
 
@@ -84,7 +87,7 @@ def compile_model(
     check_out_file(output)
     config = load_chip(chip, overrides or ())
     wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
-    graph = read_onnx(model)
+    graph = read_onnx(model, dim_sizes(dim))
     with progress_bars() as progress:
         program = prepare(
             graph,

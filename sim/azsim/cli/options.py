@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -86,6 +87,14 @@ HostTrafficOption = Annotated[
         autocompletion=complete_traffic,
     ),
 ]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dim",
+        metavar="NAME=N",
+        help="Size of a dimension the model leaves open; unnamed: INPUT:AXIS=N. Repeatable.",
+    ),
+]
 FramesPerPassOption = Annotated[
     int,
     typer.Option(
@@ -158,6 +167,19 @@ def _pairs(
             yield name, number(text)
         except ValueError:
             raise ConfigError(f"{option}: must be NODE=NUMBER, not '{word}'") from None
+
+
+def dim_sizes(words: list[str] | None) -> dict[str, int]:
+    """Sizes by name; ConfigError for a word that is not NAME=N or a name given twice."""
+    sizes: dict[str, int] = {}
+    for word in words or []:
+        name, _, text = word.rpartition("=")
+        if not name or not re.fullmatch("[0-9]{1,9}", text):
+            raise ConfigError(f"--dim: must be NAME=N, N a number of 1 or more, not '{word}'")
+        if name in sizes:
+            raise ConfigError(f"--dim: '{name}' must be given once")
+        sizes[name] = int(text)
+    return sizes
 
 
 def check_out_file(path: Path) -> None:

@@ -14,6 +14,7 @@ from azsim.cli.options import (
     BitsOption,
     CalibrateOption,
     ChipOption,
+    DimOption,
     FramesOption,
     FramesPerPassOption,
     HostTrafficOption,
@@ -26,6 +27,7 @@ from azsim.cli.options import (
     TraceOption,
     TraceTimeOption,
     TraceWindowOption,
+    dim_sizes,
     plan_wishes,
     trace_wish,
 )
@@ -62,6 +64,7 @@ def run(
     layer_sparsity: LayerSparsityOption = None,
     calibrate: CalibrateOption = None,
     host_traffic: HostTrafficOption = None,
+    dim: DimOption = None,
     frame_ms: Annotated[
         float | None,
         typer.Option(
@@ -121,6 +124,7 @@ def run(
       azsim run model.onnx -i frames.npz --host-traffic music --host-traffic display
       azsim run topology.csv --chip scalesim_ws
       azsim run model.onnx -i frames.npz --trace run.pftrace --trace-window 0:4
+      azsim run model.onnx -i frames.npz --dim batch=1 --dim time=4
     """
     _check_out(out, figures, html)
     wish = trace_wish(trace, trace_window, trace_time)
@@ -139,6 +143,7 @@ def run(
             layer_sparsity=wishes.layer_sparsity,
             calibrate=calibrate,
             host_traffic=host_traffic or (),
+            dims=dim_sizes(dim),
             frame_ms=frame_ms,
             timing_only=timing_only,
             verify=verify,

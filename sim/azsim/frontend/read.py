@@ -16,8 +16,10 @@ import onnx
 from azsim.errors import ModelError
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.carry import MOVING, carried
+from azsim.frontend.dims import bind_dimensions, check_sizes
 from azsim.frontend.expand import expand_definitions
 from azsim.frontend.fold import FOLDABLE, Folder
+from azsim.frontend.liveness import live_nodes, unused_node
 from azsim.frontend.model_file import (
     frame_ms_of,
     load_model,
@@ -35,22 +37,25 @@ from azsim.frontend.tensors import TensorReader, kind_name
 from azsim.graph import Graph, StatePair, ValueKind, verify_graph
 from azsim.graph.text import one_line, quoted, shape_text
 
-FLOAT = onnx.TensorProto.FLOAT
 BOOL = onnx.TensorProto.BOOL
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 INDEX_KINDS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 INTEGER_KINDS = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 
-def read_onnx(path: str | Path) -> Graph:
+def read_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
     """Read an ONNX file (opset 13 or newer) into a float graph.
 
-    All dimensions must be numbers. Property `azsim.state` of the model, a JSON object, names the
-    recurrent states: graph input -> graph output of the same shape. Operators and rules:
-    `azsim.frontend.support_table`. Raises ModelError of one line: file, node or tensor, rule.
+    All dimensions must be numbers; `dims` gives one to those that the model leaves open, by their
+    names, or by INPUT:AXIS where they have none. Property `azsim.state` of the model, a JSON
+    object, names the recurrent states: graph input -> graph output of the same shape. Operators
+    and rules: `azsim.frontend.support_table`. Raises ModelError of one line: file, node or tensor,
+    rule.
     """
     path = Path(path)
     try:
         model, places = load_model(path)
+        bind_dimensions(model, dims or {})
         return _Reader(model, TensorReader(path, places)).read()
     except ModelError as error:
         raise ModelError(one_line(f"{path}: {error}")) from None
@@ -102,6 +107,7 @@ class _Reader:
     def __init__(self, model: onnx.ModelProto, tensors: TensorReader) -> None:
         self._opset = opset_version(model)
         self._model = model
+        unused = unused_node(model.graph)  # before definitions bring in nodes of their own
         expand_definitions(model, self._opset, _KNOWN)
         self._graph = model.graph
         self._metadata = read_metadata(model)
@@ -115,12 +121,14 @@ class _Reader:
         self._folder = Folder(self._tensors, self._opset)
         self._builder = GraphBuilder(self._check_names(), self._outputs, self._folder.spend)
         self._builder.reserve_node_names(self._node_names)
+        if unused:
+            raise ModelError(unused)
 
     def read(self) -> Graph:
         """Return the verified graph."""
         self._refuse_branches()
         self._enter_inputs()
-        live = self._live_nodes()
+        live = live_nodes(self._graph)
         for index, proto in enumerate(self._graph.node):
             if index in live:
                 self._take_node(proto, self._node_names[index])
@@ -182,10 +190,10 @@ class _Reader:
     def _enter_inputs(self) -> None:
         for value in self._given:
             kind, shape = self._declared_type(value)
-            if kind not in (FLOAT, BOOL, *INDEX_KINDS, *INTEGER_KINDS):
+            if kind not in (*FLOATS, BOOL, *INDEX_KINDS, *INTEGER_KINDS):
                 raise ModelError(
-                    f"input {quoted(value.name)} must be float32, bool, int8 or uint8, or int32 or"
-                    f" int64 for row numbers, not {kind_name(kind)}"
+                    f"input {quoted(value.name)} must be float32, float16, float64, bool, int8 or"
+                    f" uint8, or int32 or int64 for row numbers, not {kind_name(kind)}"
                 )
             is_state = value.name in self._pairs
             if is_state and kind in INDEX_KINDS:
@@ -208,23 +216,7 @@ class _Reader:
         tensor = value.type.tensor_type
         if not tensor.HasField("shape"):
             raise ModelError(f"{what} must have a shape")
-        for axis, dim in enumerate(tensor.shape.dim):
-            if dim.WhichOneof("value") != "dim_value":
-                label = quoted(dim.dim_param) if dim.dim_param else str(axis)
-                raise ModelError(f"dimension {label} of {what} must be a number")
-        return tensor.elem_type, tuple(dim.dim_value for dim in tensor.shape.dim)
-
-    def _live_nodes(self) -> set[int]:
-        """Return the indices of the nodes that some graph output depends on."""
-        maker = {name: k for k, node in enumerate(self._graph.node) for name in node.output if name}
-        live: set[int] = set()
-        wanted = list(self._outputs)
-        while wanted:
-            index = maker.get(wanted.pop())
-            if index is not None and index not in live:
-                live.add(index)
-                wanted.extend(self._graph.node[index].input)
-        return live
+        return tensor.elem_type, check_sizes(value)
 
     def _operand(self, name: str) -> Operand | None:
         """Return what `name` stands for; a stored tensor is read at its first use."""
@@ -328,7 +320,9 @@ class _Reader:
             kind = "bool" if operand.is_truth else operand.element or "float32"
             if found.is_index:  # row numbers, of either width
                 kind = "int64" if tensor.elem_type not in INDEX_KINDS else ""
-            if tensor.elem_type and kind and _type_name(tensor.elem_type) != kind:
+            if kind == "float32" and tensor.elem_type in FLOATS:
+                kind = ""  # reals are reals here: they become integers with a scale
+            if tensor.elem_type and kind and kind_name(tensor.elem_type) != kind:
                 stated = kind_name(tensor.elem_type)
                 raise ModelError(f"value {quoted(value.name)} must be {kind}, not {stated}")
             if tensor.HasField("shape"):
@@ -368,10 +362,6 @@ def _element(tensor: onnx.TensorProto) -> str:
     """Return the name of a stored tensor's type if it is one of integers, else ""."""
     name = kind_name(tensor.data_type)
     return name if name in LIMITS else ""
-
-
-def _type_name(kind: int) -> str:
-    return "float32" if kind == FLOAT else kind_name(kind)
 
 
 def _operator_rule() -> str:

@@ -128,7 +128,7 @@ def _bounds(node: OnnxNode) -> list[tuple[int, int, int, int]] | None:
         return None
     bounds = []
     for axis, start, end, step in zip(normal, starts, ends, steps, strict=True):
-        first, last, _ = slice(start, end).indices(shape[axis])
+        first, last, _ = slice(start, end, step or 1).indices(shape[axis])
         bounds.append((axis, first, last, step))
     return bounds
 
@@ -138,28 +138,47 @@ def slice_lists_fit(node: OnnxNode) -> str | None:
     return "" if _bounds(node) is None else None
 
 
-def slice_goes_forward(node: OnnxNode) -> str | None:
-    """steps must be 1 or more."""
-    steps = [step for _, _, _, step in _bounds(node) or ()]
-    return None if all(step >= 1 for step in steps) else shape_text(steps)
+def slice_steps_move(node: OnnxNode) -> str | None:
+    """steps must not be 0."""
+    steps = constant_integers(node, 4) or ()
+    return shape_text(steps) if 0 in steps else None
 
 
 def slice_is_not_empty(node: OnnxNode) -> str | None:
     """each axis must keep one or more entries."""
-    for axis, start, end, _ in _bounds(node) or ():
-        if start >= end:
+    for axis, start, end, step in _bounds(node) or ():
+        if not range(start, end, step or 1):
             return f"{start} to {end} of axis {axis} with {node.require(0).shape[axis]} entries"
     return None
 
 
 def _lower_slice(node: OnnxNode, builder: GraphBuilder) -> None:
     x = node.require(0)
+    source = builder.use(x)
+    bounds = _bounds(node) or []
+    if any(step < 0 for *_, step in bounds):
+        _lower_backwards(node, builder, bounds)
+        return
     starts, ends, steps = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
-    for axis, start, end, step in _bounds(node) or ():
+    for axis, start, end, step in bounds:
         # a step beyond the end selects the first entry only, as does the longest useful step
         starts[axis], ends[axis], steps[axis] = start, end, min(step, end - start)
     attributes = {"starts": tuple(starts), "ends": tuple(ends), "steps": tuple(steps)}
-    builder.emit(node.name, "Slice", (builder.use(x),), node.outputs, attributes)
+    builder.emit(node.name, "Slice", (source,), node.outputs, attributes)
+
+
+def _lower_backwards(
+    node: OnnxNode, builder: GraphBuilder, bounds: list[tuple[int, int, int, int]]
+) -> None:
+    """Axes of which one or more go backwards: each is a choice of entries."""
+    x = builder.use(node.require(0))
+    for count, (axis, start, end, step) in enumerate(bounds, 1):
+        is_last = count == len(bounds)
+        y = node.outputs[0] if is_last else builder.fresh_value(f"{node.name}.axis{axis}")
+        name = node.name if is_last else builder.fresh_node(f"{node.name}.axis{axis}")
+        indices = tuple(range(start, end, step))
+        builder.emit(name, "Take", (x,), (y,), {"axis": axis, "indices": indices})
+        x = y
 
 
 def gather_has_one_constant(node: OnnxNode) -> str | None:
@@ -272,8 +291,8 @@ SUPPORT = (
     ),
     Support(
         "Slice",
-        "Slice",
-        (float_data, constant_parameters, slice_lists_fit, slice_goes_forward, slice_is_not_empty),
+        "Slice (backwards: Take)",
+        (float_data, constant_parameters, slice_lists_fit, slice_steps_move, slice_is_not_empty),
         _lower_slice,
     ),
     Support(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
-from azsim.frontend.node import Array, OnnxNode
+from azsim.frontend.node import Array, OnnxNode, Operand
 from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
 from azsim.graph.shapes import element_count
 from azsim.graph.text import quoted, shape_text
@@ -21,15 +21,23 @@ def data_is_computed(node: OnnxNode) -> str | None:
 
 
 def inputs_are_matrices(node: OnnxNode) -> str | None:
-    """both inputs must have 2 or more dimensions (the first may have 1)."""
+    """both inputs must have 1 or more dimensions."""
     a, b = node.require(0).shape, node.require(1).shape
-    return None if len(a) >= 1 and len(b) >= 2 else f"{shape_text(a)} and {shape_text(b)}"
+    return None if len(a) >= 1 and len(b) >= 1 else f"{shape_text(a)} and {shape_text(b)}"
+
+
+def vectors_are_apart(node: OnnxNode) -> str | None:
+    """a second input of 1 dimension must meet a computed first one."""
+    a, b = node.require(0), node.require(1)
+    is_wrong = len(b.shape) == 1 and a.data is not None
+    return f"the constant {quoted(a.name)}" if is_wrong else None
 
 
 def product_fits(node: OnnxNode) -> str | None:
     """the columns of the first input must be the rows of the second, and leading dimensions must
     broadcast."""
     a, b = node.require(0).shape, node.require(1).shape
+    b = (*b, 1) if len(b) == 1 else b
     leading = zip(a[-3::-1], b[-3::-1], strict=False)
     if a[-1] == b[-2] and all(m == n or 1 in (m, n) for m, n in leading):
         return None
@@ -39,7 +47,7 @@ def product_fits(node: OnnxNode) -> str | None:
 def matrix_weights_scales_are_per_row(node: OnnxNode) -> str | None:
     """scales of quantized weights must be one, or one per output (the last dimension)."""
     second = node.require(1)
-    return scales_off_axis(second, len(second.shape) - 1)
+    return scales_off_axis(second, len(second.shape) - 1 if len(second.shape) > 1 else -1)
 
 
 def weights_are_constant(node: OnnxNode) -> str | None:
@@ -67,11 +75,6 @@ def alpha_keeps_the_sign(node: OnnxNode) -> str | None:
     return f"{alpha:g}" if is_wrong else None
 
 
-def data_is_not_transposed(node: OnnxNode) -> str | None:
-    """transA must be 0."""
-    return str(node.whole("transA", 0)) if node.whole("transA", 0) else None
-
-
 def data_is_matrix(node: OnnxNode) -> str | None:
     """the first input must have 2 dimensions."""
     shape = node.require(0).shape
@@ -92,7 +95,7 @@ def addend_broadcasts_one_way(node: OnnxNode) -> str | None:
         return None
     weight = node.require(1).shape
     columns = weight[0] if node.whole("transB", 0) else weight[1]
-    product = (node.require(0).shape[0], columns)
+    product = (node.require(0).shape[1 if node.whole("transA", 0) else 0], columns)
     tail = product[2 - len(third.shape) :] if len(third.shape) <= 2 else ()
     fits = len(third.shape) <= 2 and all(
         have in (1, want) for have, want in zip(third.shape, tail, strict=True)
@@ -102,6 +105,9 @@ def addend_broadcasts_one_way(node: OnnxNode) -> str | None:
 
 def _lower_matmul(node: OnnxNode, builder: GraphBuilder) -> None:
     a, b = node.require(0), node.require(1)
+    if len(b.shape) == 1:
+        _lower_column(node, builder)
+        return
     inputs = (builder.use(a), builder.use(b)) if a.data is None else ("", "")
     if a.data is not None:
         _lower_left_constant(node, builder)
@@ -113,6 +119,28 @@ def _lower_matmul(node: OnnxNode, builder: GraphBuilder) -> None:
         _lower_one_matrix(node, builder)
     else:
         _emit_rows(node, builder, inputs)
+
+
+def _lower_column(node: OnnxNode, builder: GraphBuilder) -> None:
+    """A second input of one dimension is a matrix of one column, which the result goes without."""
+    a, b = node.require(0), node.require(1)
+    column, product = (builder.fresh_value(f"{node.name}.{part}") for part in ("column", "product"))
+    if b.data is not None:
+        stored = b.stored
+        if stored is not None:
+            scale = stored.scale.reshape(1, 1)
+            stored = replace(stored, integers=stored.integers.reshape(-1, 1), scale=scale)
+        column = builder.derived(node, "weight", b.data.reshape(-1, 1), stored)
+    else:
+        name = builder.fresh_node(f"{node.name}.column")
+        builder.emit(name, "Reshape", (builder.use(b),), (column,), target=(*b.shape, 1))
+    operands = (Operand(a.name, a.shape), Operand(column, (*b.shape, 1)))
+    if b.data is not None:
+        operands = (operands[0], replace(operands[1], data=b.data.reshape(-1, 1)))
+    label = builder.fresh_node(f"{node.name}.product")
+    inner = OnnxNode(label, node.operator, node.opset, operands, (product,))
+    _lower_matmul(inner, builder)
+    builder.emit(node.name, "Reshape", (product,), node.outputs, target=a.shape[:-1])
 
 
 def _emit_rows(node: OnnxNode, builder: GraphBuilder, inputs: tuple[str, str]) -> None:
@@ -185,9 +213,19 @@ def _gemm_weight(node: OnnxNode, builder: GraphBuilder) -> str:
     return builder.derived(node, "weight", _scaled(matrix, alpha), stored)
 
 
+def _gemm_data(node: OnnxNode, builder: GraphBuilder) -> str:
+    source = builder.use(node.require(0))
+    if not node.whole("transA", 0):
+        return source
+    turned = builder.fresh_value(f"{node.name}.turned")
+    name = builder.fresh_node(f"{node.name}.turn")
+    builder.emit(name, "Transpose", (source,), (turned,), {"perm": (1, 0)})
+    return turned
+
+
 def _lower_gemm(node: OnnxNode, builder: GraphBuilder) -> None:
     third, beta = node.operand(2), node.real("beta", 1.0)
-    inputs = (builder.use(node.require(0)), _gemm_weight(node, builder))
+    inputs = (_gemm_data(node, builder), _gemm_weight(node, builder))
     if third is None or beta == 0.0:
         builder.emit(node.name, "MatMul", inputs, node.outputs)
         return
@@ -210,6 +248,7 @@ SUPPORT = (
         (
             float_inputs,
             inputs_are_matrices,
+            vectors_are_apart,
             product_fits,
             matrix_weights_scales_are_per_row,
             weight_integers_fit,
@@ -218,7 +257,7 @@ SUPPORT = (
     ),
     Support(
         "Gemm",
-        "MatMul, Add (alpha and beta go into the constants)",
+        "MatMul, Add (alpha and beta go into the constants; transA: Transpose)",
         (
             float_inputs,
             data_is_computed,
@@ -227,7 +266,6 @@ SUPPORT = (
             weight_scales_are_per_row,
             weight_integers_fit,
             alpha_keeps_the_sign,
-            data_is_not_transposed,
             computed_addend_unscaled,
             addend_broadcasts_one_way,
         ),

@@ -13,7 +13,10 @@ from azsim.frontend.rules import Support, constant_parameters, float_data
 from azsim.graph.text import quoted
 from azsim.graph.types import Attribute
 
-COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+COORDINATES = (
+    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners",
+)  # fmt: skip
+POLICIES = ("stretch", "not_larger", "not_smaller")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 ROI, SCALES, SIZES = 1, 2, 3
 HALF = Fraction(1, 2)
@@ -34,8 +37,8 @@ def mode_is_known(node: OnnxNode) -> str | None:
 
 
 def coordinates_are_known(node: OnnxNode) -> str | None:
-    """coordinate_transformation_mode must be half_pixel, pytorch_half_pixel, asymmetric or
-    align_corners."""
+    """coordinate_transformation_mode must be half_pixel, half_pixel_symmetric, pytorch_half_pixel,
+    asymmetric or align_corners."""
     mode = node.word("coordinate_transformation_mode", "half_pixel")
     return None if mode in COORDINATES else quoted(mode)
 
@@ -56,10 +59,10 @@ def aligned_corners_are_whole(node: OnnxNode) -> str | None:
     return None
 
 
-def policy_is_stretch(node: OnnxNode) -> str | None:
-    """keep_aspect_ratio_policy must be stretch."""
+def policy_is_known(node: OnnxNode) -> str | None:
+    """keep_aspect_ratio_policy must be stretch, not_larger or not_smaller."""
     policy = node.word("keep_aspect_ratio_policy", "stretch")
-    return None if policy == "stretch" else quoted(policy)
+    return None if policy in POLICIES else quoted(policy)
 
 
 def target_is_sound(node: OnnxNode) -> str | None:
@@ -92,14 +95,25 @@ def resized(node: OnnxNode) -> list[tuple[int, Fraction]] | None:
     if len(given) != len(axes) or (scales and sizes) or not is_sound:
         return None
     found = [(size, Fraction(1)) for size in shape]
+    wanted = zip(axes, given, strict=True)
+    common = _common_scale(node, [Fraction(int(entry), shape[axis]) for axis, entry in wanted])
     for axis, entry in zip(axes, given, strict=True):
         old = shape[axis]
         new = math.floor(old * entry) if scales else int(entry)
+        # ONNX takes the stated scale where there is one; it is a float32
+        scale = _rational(entry) if scales else Fraction(new, old)
+        if sizes and common is not None:
+            scale, new = common, math.floor(old * common + HALF)
         if not 1 <= new <= 1 << 20:
             return None
-        # ONNX takes the stated scale where there is one; it is a float32
-        found[axis] = (new, _rational(entry) if scales else Fraction(new, old))
+        found[axis] = (new, scale)
     return found
+
+
+def _common_scale(node: OnnxNode, scales: list[Fraction]) -> Fraction | None:
+    """The scale of all axes where the aspect ratio is kept, None where each has its own."""
+    policy = node.word("keep_aspect_ratio_policy", "stretch")
+    return {"not_larger": min, "not_smaller": max}[policy](scales) if policy != "stretch" else None
 
 
 def _rational(scale: float) -> Fraction:
@@ -116,6 +130,9 @@ def coordinate(output: int, old: int, new: int, scale: Fraction, mode: str) -> F
         return output / scale
     if mode == "pytorch_half_pixel" and new == 1:
         return Fraction(0)
+    if mode == "half_pixel_symmetric":  # the output stands in the middle of its unrounded size
+        shift = Fraction(old, 2) * (1 - Fraction(new) / (old * scale))
+        return shift + (output + HALF) / scale - HALF
     return (output + HALF) / scale - HALF
 
 
@@ -180,7 +197,7 @@ SUPPORT = (
             mode_is_known,
             coordinates_are_known,
             rounding_is_known,
-            policy_is_stretch,
+            policy_is_known,
             target_is_sound,
             aligned_corners_are_whole,
         ),

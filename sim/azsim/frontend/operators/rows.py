@@ -54,21 +54,16 @@ def first_of_equals(node: OnnxNode) -> str | None:
     return str(node.whole("select_last_index", 0)) if node.whole("select_last_index", 0) else None
 
 
-def largest_first(node: OnnxNode) -> str | None:
-    """largest must be 1."""
-    return None if node.whole("largest", 1) == 1 else str(node.whole("largest", 1))
-
-
-def last_axis(node: OnnxNode) -> str | None:
-    """axis must be the last."""
-    rank = len(node.require(0).shape)
-    axis = node.whole("axis", -1)
-    return None if axis in (-1, rank - 1) else f"{axis} of {rank} dimensions"
+def top_axis_in_range(node: OnnxNode) -> str | None:
+    """axis must be one of the first input's dimensions (negative counts from the last)."""
+    rank, axis = len(node.require(0).shape), node.whole("axis", -1)
+    return None if -rank <= axis < rank else f"{axis} of {rank} dimensions"
 
 
 def k_fits(node: OnnxNode) -> str | None:
     """K must be 1 or more and at most the size of the axis."""
-    k, size = (constant_integers(node, 1) or (0,))[0], node.require(0).shape[-1]
+    shape = node.require(0).shape
+    k, size = (constant_integers(node, 1) or (0,))[0], shape[node.whole("axis", -1)]
     return None if 1 <= k <= size else f"{k} of {size}"
 
 
@@ -193,8 +188,54 @@ def _lower_arg(node: OnnxNode, builder: GraphBuilder) -> None:
 
 
 def _lower_top_k(node: OnnxNode, builder: GraphBuilder) -> None:
-    k = (constant_integers(node, 1) or (1,))[0]
-    builder.emit(node.name, "TopK", (builder.use(node.require(0)),), node.outputs, {"k": k})
+    """The largest of the last axis; another axis is brought there, the smallest are negated."""
+    x, smallest = node.require(0), not node.whole("largest", 1)
+    axis, last = normal_axis(node.whole("axis", -1), len(x.shape)), len(x.shape) - 1
+    perm = [*range(last), last]
+    perm[axis], perm[last] = perm[last], perm[axis]
+    attributes: dict[str, Attribute] = {"k": (constant_integers(node, 1) or (1,))[0]}
+    before: list[tuple[str, dict[str, Attribute]]] = []
+    if axis != last:
+        before.append(("Transpose", {"perm": tuple(perm)}))
+    if smallest:
+        before.append(("Function", {"formula": ("x", "Neg")}))
+    source = builder.use(x)
+    for operator, how in before:
+        output = builder.fresh_value(f"{node.name}.{operator.lower()}")
+        name = builder.fresh_node(f"{node.name}.{operator.lower()}")
+        builder.emit(name, operator, (source,), (output,), how)
+        source = output
+    made = [
+        builder.fresh_value(f"{node.name}.{part}") if name and before else name
+        for part, name in zip(("values", "indices"), node.outputs, strict=False)
+    ]
+    builder.emit(node.name, "TopK", (source,), tuple(made), attributes)
+    for part, (found, output) in enumerate(zip(made, node.outputs, strict=True)):
+        _put_back(node, builder, (found, output), [*before[::-1]] if part == 0 else before[:1])
+
+
+def _put_back(
+    node: OnnxNode,
+    builder: GraphBuilder,
+    names: tuple[str, str],
+    steps: list[tuple[str, dict[str, Attribute]]],
+) -> None:
+    """Undo what was done in front; row numbers are moved, not negated."""
+    source, output = names
+    if not output or source == output:
+        return
+    steps = [step for step in steps if not (step[0] == "Function" and _is_index(builder, source))]
+    for count, (operator, how) in enumerate(steps or [("Reshape", {})], 1):
+        is_last = count == len(steps or [()])
+        y = output if is_last else builder.fresh_value(f"{output}.{operator.lower()}")
+        name = builder.fresh_node(f"{node.name}.{output}.{operator.lower()}")
+        target = builder.values[source].shape if operator == "Reshape" else None
+        builder.emit(name, operator, (source,), (y,), how, target)
+        source = y
+
+
+def _is_index(builder: GraphBuilder, name: str) -> bool:
+    return builder.values[name].is_index
 
 
 def _row_of(operand: Operand | None, tail: tuple[int, ...]) -> Floats | None:
@@ -245,6 +286,40 @@ def _lower_batch_norm(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(node.name, "Add", (scaled, offset), node.outputs[:1])
 
 
+def one_number_per_normalized_channel(node: OnnxNode) -> str | None:
+    """the first input must have 3 or more dimensions with channels in dimension 1, and scale and
+    bias a number for each."""
+    shape = node.require(0).shape
+    if len(shape) < 3:
+        return f"shape {shape_text(shape)}"
+    for position in (1, 2):
+        if node.require(position).shape != (shape[1],):
+            return f"{shape_text(node.require(position).shape)} for {shape[1]} channels"
+    return None
+
+
+def _lower_instance_norm(node: OnnxNode, builder: GraphBuilder) -> None:
+    """Each channel of each image is a row of a norm; then a factor and an offset per channel."""
+    x = node.require(0).shape
+    names = [builder.fresh_value(f"{node.name}.{part}") for part in ("rows", "norm", "scaled")]
+    labels = [builder.fresh_node(f"{node.name}.{part}") for part in ("rows", "norm", "mul")]
+    source = builder.use(node.require(0))
+    target = (x[0], x[1], element_count(x[2:]))
+    builder.emit(labels[0], "Reshape", (source,), (names[0],), target=target)
+    attributes: dict[str, Attribute] = {"kind": "layer", "epsilon": node.real("epsilon", 1e-5)}
+    builder.emit(labels[1], "Norm", (names[0], "", ""), (names[1],), attributes)
+    rows = [_row_of(node.operand(position), (x[1],)) for position in (1, 2)]
+    factor, offset = (
+        builder.derived(node, role, row.reshape(-1, 1))
+        for role, row in zip(("factor", "offset"), rows, strict=True)
+        if row is not None
+    )
+    builder.emit(labels[2], "Mul", (names[1], factor), (names[2],))
+    added = builder.fresh_value(f"{node.name}.added")
+    builder.emit(builder.fresh_node(f"{node.name}.add"), "Add", (names[2], offset), (added,))
+    builder.emit(node.name, "Reshape", (added,), node.outputs, target=x)
+
+
 _NORM_RULES = (
     float_inputs,
     float_data,
@@ -277,11 +352,17 @@ SUPPORT = (
     ),
     Support(
         "TopK",
-        "TopK",
-        (float_data, constant_parameters, largest_first, last_axis, k_fits),
+        "TopK (of another axis between Transposes, of the smallest between Neg)",
+        (float_data, constant_parameters, top_axis_in_range, k_fits),
         _lower_top_k,
     ),
     Support("LayerNormalization", "Norm (and Reshape)", _NORM_RULES, _lower_norm),
+    Support(
+        "InstanceNormalization",
+        "Norm, Mul, Add (between Reshapes)",
+        (float_inputs, float_data, constant_parameters, one_number_per_normalized_channel),
+        _lower_instance_norm,
+    ),
     Support("RMSNormalization", "Norm (and Reshape)", _NORM_RULES, _lower_norm),
     Support(
         "BatchNormalization",

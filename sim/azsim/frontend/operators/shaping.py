@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import onnx
 
 from azsim.errors import ModelError
@@ -122,14 +123,14 @@ def _lower_drop(node: OnnxNode, builder: GraphBuilder) -> None:
 
 
 def cast_is_known(node: OnnxNode) -> str | None:
-    """a computed tensor must be cast to float32, float64 or bool, an integer graph input to int32
-    or int64."""
+    """a computed tensor must be cast to float32, float16, float64 or bool, an integer graph input
+    to int32 or int64."""
     kinds = onnx.TensorProto
     first = node.require(0)
     to = node.whole("to", 0)
     if first.root:
         return None if kind_name(to) == first.element else f"{first.element} to {kind_name(to)}"
-    computed = (kinds.FLOAT, kinds.DOUBLE, kinds.BOOL)
+    computed = (kinds.FLOAT, kinds.FLOAT16, kinds.DOUBLE, kinds.BOOL)
     allowed = (kinds.INT32, kinds.INT64) if first.is_index else computed
     return None if to in allowed else kind_name(to)
 
@@ -203,6 +204,15 @@ def casts_like_float(node: OnnxNode) -> str | None:
     return None
 
 
+def dropout_drops_nothing(node: OnnxNode) -> str | None:
+    """training_mode must be absent or false, and the mask not used."""
+    mode = node.operand(2)
+    if mode is not None and (mode.data is None or bool(np.any(mode.data))):
+        return f"training_mode {quoted(mode.name)}"
+    mask = node.outputs[1] if len(node.outputs) > 1 else ""
+    return f"the mask {quoted(mask)}" if mask else None
+
+
 _PARAMETERS = (float_data, constant_parameters)
 
 SUPPORT = (
@@ -213,6 +223,7 @@ SUPPORT = (
     Support("Tile", "Reshape, Expand, Reshape", (*_PARAMETERS, repeats_fit), _lower_tile),
     Support("Flatten", "Reshape", (float_data, axis_in_range), _lower_flatten),
     Support("Identity", "nothing (dropped)", (), _lower_drop),
+    Support("Dropout", "nothing (dropped)", (dropout_drops_nothing,), _lower_drop),
     Support("CastLike", "nothing (dropped)", (casts_like_float,), _lower_drop),
     Support("Cast", "nothing (dropped; to bool: Function)", (cast_is_known,), _lower_cast),
 )

@@ -10,7 +10,9 @@ from azsim.frontend.patterns.folding import (
     fold_scales,
 )
 from azsim.frontend.patterns.formulas import fuse_formulas
+from azsim.frontend.patterns.log_sum_exp import shift_log_sums
 from azsim.frontend.patterns.norms import fuse_norms
+from azsim.frontend.patterns.padding import fold_pads
 from azsim.graph import Graph
 
 
@@ -20,9 +22,11 @@ def apply_patterns(graph: Graph) -> Graph:
     editor = GraphEditor(graph)
     fuse_norms(editor)
     fold_scales(editor)
+    shift_log_sums(editor)
     fuse_formulas(editor)
     expand_quotients(editor)
     fold_factors(editor)
     fold_offsets(editor)
+    fold_pads(editor)
     found = editor.result()
     return graph if found.nodes == graph.nodes else found
