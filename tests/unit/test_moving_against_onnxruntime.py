@@ -56,6 +56,34 @@ def test_pad(tmp_path: Path, mode: str, pads: tuple[int, ...]) -> None:
         assert {node.operator for node in graph.nodes} <= {"Take", "Reshape"}
 
 
+@pytest.mark.parametrize("value", [False, True])
+def test_pad_of_truths(tmp_path: Path, value: bool) -> None:
+    maker = ModelMaker(19)
+    maker.input("x", (2, 3), TensorProto.BOOL)
+    maker.tensor("pads", [0, 1, 1, 0], np.int64)
+    maker.tensor("value", value, np.bool_)
+    maker.node("Pad", ["x", "pads", "value"], ["y"], name="pad")
+    maker.output("y", (3, 4), TensorProto.BOOL)
+    path = maker.save(tmp_path)
+    x = np.array([[True, False, True], [False, False, True]])
+    values, _ = evaluate_floats(read_onnx(path), {"x": x}, {})
+    np.testing.assert_array_equal(values["y"], run_onnxruntime(path, {"x": x})["y"])
+
+
+def test_half_precision_masks(tmp_path: Path) -> None:
+    maker = ModelMaker()
+    maker.input("x", (2, 3), TensorProto.FLOAT16)
+    maker.tensor("mask", [[0, -65504, 0], [-np.inf, 0, 0]], np.float16)
+    maker.node("Add", ["x", "mask"], ["masked"])
+    maker.node("Softmax", ["masked"], ["y"], axis=-1)
+    maker.output("y", (2, 3), TensorProto.FLOAT16)
+    path = maker.save(tmp_path)
+    x = np.array([[0.5, 1.0, -0.25], [0.0, 2.0, 1.0]], np.float16)
+    values, _ = evaluate_floats(read_onnx(path), {"x": x.astype(np.float32)}, {})
+    wanted = run_onnxruntime(path, {"x": x})["y"].astype(np.float32)
+    np.testing.assert_allclose(values["y"], wanted, rtol=0, atol=1e-3)
+
+
 def test_pad_of_some_axes(tmp_path: Path) -> None:
     graph = same(tmp_path, "Pad", [(2, 3, 4)], np.array([1, 2, 0, 3]), None, np.array([-1, 0]))
     assert graph.values["y0"].shape == (7, 3, 5)

@@ -29,7 +29,7 @@ def use_masked(node: OnnxNode, builder: GraphBuilder, operand: Operand) -> str:
 
 
 def _limited(data: Array) -> Array:
-    return np.clip(data, -MASKED, MASKED)
+    return np.clip(data.astype(np.float32), -MASKED, MASKED)  # beyond what float16 holds
 
 
 def _lower_add(node: OnnxNode, builder: GraphBuilder) -> None:

@@ -105,6 +105,8 @@ def _lower_pad(node: OnnxNode, builder: GraphBuilder) -> None:
             indices = _taken(builder.values[x].shape[sides[0]], sides, node.word("mode", ""))
             builder.emit(name, "Take", (x,), (y,), {"axis": sides[0], "indices": indices})
         x = y
+    if node.require(DATA).is_truth:
+        builder.mark_truth(node.outputs[0])
 
 
 def _taken(size: int, sides: Sides, mode: str) -> tuple[int, ...]:
