@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from azsim.errors import ConfigError
+from azsim.errors import ConfigError, ModelError
 from azsim.frontend.inputs import Inputs
 from azsim.frontend.read import read_onnx
 from azsim.frontend.scalesim import (
@@ -19,15 +20,17 @@ from azsim.graph import Graph
 MAX_OWN_FRAMES = 100  # all of them are made before the run
 
 
-def read_model(path: str | Path) -> Graph:
-    """Return the graph of a model file.
+def read_model(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
+    """Return the graph of a model file; `dims` as of `read_onnx`.
 
     Raises:
         ModelError: the file cannot be taken.
     """
     if is_topology(path):
+        if dims:
+            raise ModelError(f"{path}: a topology has no open dimensions for --dim")
         return topology_graph(Path(path).name, read_topology(path))
-    return read_onnx(path)
+    return read_onnx(path, dims)
 
 
 def own_inputs(graph: Graph, frames: int | None) -> Inputs:
