@@ -149,7 +149,7 @@ def run(
         wish.check(chip_config.core.clock_mhz)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
-    if not isinstance(model, Graph) and (branched := read_branches(model)) is not None:
+    if not isinstance(model, Graph) and (branched := read_branches(model, dims)) is not None:
         refuse_with_branches(frames_per_pass, explain, patterns, wish is not None)
         wanted = BranchWishes(
             input, frames, wishes, calibrate, frame_ms, timing_only, verify, allow_unused_branch,

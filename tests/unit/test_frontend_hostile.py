@@ -297,7 +297,7 @@ def wrapped(number: int, content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("depth", "text"),
     [
-        (3, "node 'outer' (If): operator must be one that 'azsim ops' lists"),
+        (3, "node 'outer' (If): a model with branches can only be run ('azsim run')"),
         (5000, "must be an ONNX file; it is damaged, cut short or something else"),
     ],
 )

@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper
 
 from azsim.errors import ModelError
+from azsim.frontend.dims import bind_dimensions
 from azsim.frontend.model import read_model
 from azsim.frontend.model_file import STATE_PROPERTY, load_model, read_metadata, read_state_pairs
 from azsim.frontend.model_parts import Place
@@ -88,8 +89,9 @@ class BranchedModel:
         return {"arbitrator": self.arbitrator, **self.branches}
 
 
-def read_branches(path: str | Path) -> BranchedModel | None:
-    """Read a model file with one `If` among its nodes; None if it has none.
+def read_branches(path: str | Path, dims: Mapping[str, int] | None = None) -> BranchedModel | None:
+    """Read a model file with one `If` among its nodes; None if it has none. `dims` as of
+    `read_onnx`.
 
     The condition must be made by Greater, GreaterOrEqual, Less, LessOrEqual or Equal of single
     numbers, or by Cast of one (an ArgMax for example), with Not if wanted. Raises ModelError of one
@@ -105,6 +107,7 @@ def read_branches(path: str | Path) -> BranchedModel | None:
             return None
         if len(found) > 1:
             raise ModelError(f"graph must have one If, not {len(found)}")
+        bind_dimensions(model, dims or {})
         return _Splitter(path, model, places, found[0]).split()
     except ModelError as error:
         raise ModelError(one_line(f"{path}: {error}")) from None

@@ -90,7 +90,7 @@ def read_message(model: onnx.ModelProto, path: Path, places: Mapping[str, Place]
     Raises:
         ModelError: as `read_onnx`, without the path.
     """
-    return _Reader(model, TensorReader(path, dict(places))).read()
+    return _Reader(model, TensorReader(path, dict(places)), whole=False).read()
 
 
 def _refuse_repeated(names: Iterable[str], what: str) -> None:
@@ -102,12 +102,14 @@ def _refuse_repeated(names: Iterable[str], what: str) -> None:
 
 
 class _Reader:
-    """One reading of one file. Methods are called in the order they stand here."""
+    """One reading of one file, or of a part of it (not `whole`), which may hold nodes that only
+    other parts need. Methods are called in the order they stand here."""
 
-    def __init__(self, model: onnx.ModelProto, tensors: TensorReader) -> None:
+    def __init__(self, model: onnx.ModelProto, tensors: TensorReader, whole: bool = True) -> None:
         self._opset = opset_version(model)
         self._model = model
-        unused = unused_node(model.graph)  # before definitions bring in nodes of their own
+        # looked for before definitions bring in nodes of their own
+        unused = unused_node(model.graph) if whole else ""
         expand_definitions(model, self._opset, _KNOWN)
         self._graph = model.graph
         self._metadata = read_metadata(model)
