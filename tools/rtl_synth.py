@@ -54,8 +54,8 @@ def size(profile: int, port_bits: int) -> tuple[int, int, int]:
     return int(cells[1]), flip_flops, int(transistors[1]) // TRANSISTORS_PER_GATE
 
 
-def place_ecp5(profile: int, port_bits: int) -> str:
-    """Return size and clock on a Lattice ECP5 as text."""
+def place_ecp5(profile: int, port_bits: int, router: str) -> str:
+    """Return size and clock on a Lattice ECP5 as text; `router` is one of nextpnr's."""
     with tempfile.TemporaryDirectory(prefix="azsim-ecp5-") as folder:
         script = read_script(profile, port_bits).replace("blackbox azsim_decoder_table_ram; ", "")
         netlist = Path(folder) / "decoder.json"
@@ -66,6 +66,7 @@ def place_ecp5(profile: int, port_bits: int) -> str:
             return f"{luts[-1]} LUT4, not placed: nextpnr-ecp5 is not installed"
         command = [tool, "--85k", "--package", "CABGA756", "--out-of-context"]
         command += ["--json", netlist.name, "--freq", "50", "--timing-allow-fail"]
+        command += ["--router", router]
         # the WebAssembly build sees the files of its working folder only
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         clocks = re.findall(r"Max frequency.*?: ([\d.]+) MHz", done.stdout + done.stderr)
@@ -76,6 +77,8 @@ def main() -> int:
     """Print one row per configuration."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ecp5", action="store_true", help="also map to ECP5")
+    routers = ("router1", "router2")
+    parser.add_argument("--router", choices=routers, default="router1", help="of nextpnr")
     options = parser.parse_args()
     if shutil.which("yosys") is None:
         print("rtl-synth: yosys must be installed (Debian: apt-get install yosys)", file=sys.stderr)
@@ -89,7 +92,7 @@ def main() -> int:
         name = ("bitmap", "ans")[profile]
         print(f"| {name} | {port_bits} | {cells} | {flip_flops} | {gates / 1000:.1f} |", flush=True)
         if options.ecp5:
-            print(f"\nECP5: {place_ecp5(profile, port_bits)}\n", flush=True)
+            print(f"\nECP5: {place_ecp5(profile, port_bits, options.router)}\n", flush=True)
     return 0
 
 
