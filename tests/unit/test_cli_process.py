@@ -16,7 +16,7 @@ import pytest
 from command import azsim_process, process_environment, tree
 from speech_models import save_speech_model, speech_frames
 
-from azsim.report.files import EXPLAIN_FILES, RUN_FILES
+from azsim.report.files import BRANCH_FILES, EXPLAIN_FILES, RUN_FILES
 
 NO_SPACE = b"azsim: output: No space left on device\n"
 
@@ -136,7 +136,7 @@ def test_two_runs_into_one_folder_leave_one_whole_run(folder: Path) -> None:
     assert set(codes) <= {0, 2}
     assert 0 in codes
     assert all(error.count(b"\n") == (code == 2) for error, code in zip(errors, codes, strict=True))
-    assert set(os.listdir(folder / "same")) == set(RUN_FILES) - set(EXPLAIN_FILES)
+    assert set(os.listdir(folder / "same")) == set(RUN_FILES) - {*EXPLAIN_FILES, *BRANCH_FILES}
     assert not [name for name in os.listdir(folder) if name.endswith(".part")]
 
 
