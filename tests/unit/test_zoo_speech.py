@@ -50,6 +50,8 @@ SIZES = [
     ("rnnt_google_edge:encoder_fast", 22.56, 22.54),
     ("rnnt_google_edge_cifg:encoder_fast", 17.58, 17.56),
     ("rnnt_google_edge_cifg:encoder_slow", 59.02, 58.98),
+    ("rnnt_amnet:encoder", 2 * 38.56 + 0.066, 2 * 38.54 + 0.066),
+    ("rnnt_bifocal:encoder", 38.56 + 6.0 + 0.066, 38.54 + 6.0 + 0.066),
     ("tiny_rnnt:encoder", 1.77, 2 * 0.459 + 1.31),
     ("tiny_rnnt:prediction", 0.107, 0.098),
 ]
@@ -61,6 +63,7 @@ WHOLE = [  # names, millions of parameters of all their parts, share it may diff
     (("rnnt_google_edge_cifg",), 95.8, 0.001),
     (("lstm_transducer_icefall",), 84.69 - 0.51, 0.001),
     (("tiny_rnnt",), 1.95, 0.003),
+    (("rnnt_bifocal",), 64.4, 0.002),
     (("ctx_bias_mha",), 0.23 + 0.56, 0.01),
     (("ep_final",), 0.27, 0.02),
     (("wakeword_250k",), 0.25, 0.005),
