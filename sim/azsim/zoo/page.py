@@ -81,7 +81,7 @@ each holds one net at a time.
 
 ## Branches
 
-In `rnnt_amnet`, `rnnt_bifocal` and `tiny_amnet` an ONNX If chooses one of two branches in each frame
+In `rnnt_amnet`, `rnnt_bifocal`, `tiny_amnet` an ONNX If chooses one of two branches in each frame
 from the arbitrator's scores ([reports.md](reports.md#branches)). The arbitrator's weights are
 random, so how often it takes which branch means nothing; what a frame costs does. On az1, 8 bits,
 measured once over 6 frames of noise, bit-exact: `rnnt_amnet` 3,319,793 cycles with the dense
