@@ -42,8 +42,9 @@ check: .venv/.setup-dev ## format, lint, types, import floors, generated pages f
 	.venv/bin/lint-imports
 	$(PY) tools/docs.py --check
 
-docs: .venv/.setup-demo ## write the generated pages anew
+docs: .venv/.setup-test ## write the generated pages and the notebook anew
 	$(PY) tools/docs.py
+	$(PY) tools/tutorial.py --notebook
 
 api: .venv/.setup-test ## write the Python API reference to build/api (pdoc)
 	$(PY) tools/api_docs.py
