@@ -31,7 +31,7 @@ def report(
     Pareto front with filters, parallel coordinates, all points.
 
     The page needs no network and no other file. It is built from the folder
-    alone, with plotly and jinja2: pip install 'azsim[report]'.
+    alone, with plotly and jinja2: pip install 'azsim\\[report]'.
 
     \b
     Examples:
