@@ -12,8 +12,8 @@ import pytest
 from command import REPOSITORY, process_environment
 
 LEFT = {
-    "model.onnx", "speech.wav", "plain", "small.onnx", "small", "plan.yaml", "sweep", "music",
-    "store", "trace.pftrace",
+    "model.onnx", "speech.wav", "plain", "small.onnx", "small", "plan.yaml", "sweep", "streamed",
+    "stored", "trace.pftrace",
 }  # fmt: skip
 
 

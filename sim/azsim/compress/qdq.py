@@ -167,12 +167,18 @@ class QdqWriter:
         """Put QuantizeLinear and DequantizeLinear behind each value of `grids`.
 
         Its readers get the quantized numbers; so does a graph output, unless it is one of `states`:
-        what is carried from step to step stays as its operator made it.
+        what is carried from step to step stays as its operator made it. A value that nobody reads
+        gets none.
         """
         graph = self.model.graph
         kept = set(states)
         outputs = {value.name for value in graph.output} - kept
-        pairs = {name: self._pair(name, grid, name in outputs) for name, grid in grids.items()}
+        read = {name for node in graph.node for name in node.input} | outputs
+        pairs = {
+            name: self._pair(name, grid, name in outputs)
+            for name, grid in grids.items()
+            if name in read
+        }
         nodes: list[onnx.NodeProto] = []
         for value in graph.input:
             nodes += pairs[value.name][1] if value.name in pairs else []
