@@ -95,8 +95,8 @@ def test_lockstep_holds_and_every_report_is_written(cli: typer.Typer, tmp_path: 
 PLANTED = {
     "field starts one bit late": (
         "azsim_decoder_extract",
-        "{4'd0, value_bits_q[4*(i-1) +: 4]}",
-        "{4'd0, value_bits_q[4*(i-1) +: 4]} + (i == 9 ? 8'd1 : 8'd0)",
+        "8'(i) * {4'd0, value_bits_q[3:0]}",
+        "8'(i) * {4'd0, value_bits_q[3:0]} + (i == 9 ? 8'd1 : 8'd0)",
         re.compile(r"out_data must be [0-9a-f]+, not [0-9a-f]+"),
     ),
     "window takes one word too many": (

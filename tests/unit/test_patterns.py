@@ -44,9 +44,10 @@ def norm(**changes: str) -> Build:
         maker.tensor("gamma", gamma)
         maker.tensor("beta", RNG.normal(size=6))
         axis = int(changes.get("axis", "-1"))
-        maker.node("ReduceMean", ["x"], ["mean"], axes=[axis])
-        maker.node("Sub", ["x", "mean"], ["d"])
         top = "x" if changes.get("kind") == "rms" else "d"
+        if top == "d":
+            maker.node("ReduceMean", ["x"], ["mean"], axes=[axis])
+            maker.node("Sub", ["x", "mean"], ["d"])
         if "square" in changes:
             maker.node("Mul", [top, changes["square"] or top], ["p"])
         else:

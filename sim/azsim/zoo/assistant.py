@@ -19,6 +19,7 @@ from azsim.zoo.blocks import (
     shape_constant,
     svdf,
     two_way_lstm,
+    two_way_sequence,
 )
 from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import CountedLayer, DenseLayer, EmbeddingLayer, lstm_stack
@@ -146,8 +147,9 @@ def _meaning_small(maker: NetMaker) -> None:
     rows = SMALL_TOKENS
     table = EmbeddingLayer("embedding", WORD_PIECES, 64)
     x = maker.embedding(table, maker.index_input("tokens", (rows, 1)), EMBEDDING_RMS)
-    ways = two_way_lstm(maker, "lstm", x, 64, 128, rows, EMBEDDING_RMS)
-    _heads(maker, rows, 256, ways.sequence, ways.last, LSTM_OUTPUT_RMS)
+    last = two_way_lstm(maker, "lstm", x, 64, 128, rows, EMBEDDING_RMS)
+    sequence = two_way_sequence(maker, "lstm", 128, rows)
+    _heads(maker, rows, 256, sequence, last, LSTM_OUTPUT_RMS)
 
 
 _BERT_WIDTH, _BERT_HEADS, _BERT_INNER, _BERT_LAYERS = 312, 12, 1200, 4
@@ -199,9 +201,9 @@ def _catalog(maker: NetMaker) -> None:
     table = EmbeddingLayer("embedding", WORD_PIECES, 64)
     index = maker.index_input("tokens", (_ENTITY_PIECES, 1))
     x = maker.embedding(table, index, EMBEDDING_RMS)
-    ways = two_way_lstm(maker, "lstm", x, 64, 64, _ENTITY_PIECES, EMBEDDING_RMS)
+    last = two_way_lstm(maker, "lstm", x, 64, 64, _ENTITY_PIECES, EMBEDDING_RMS)
     layer = DenseLayer("dense", 128, _ENTITY_WIDTH)
-    maker.dense(layer, ways.last, LSTM_OUTPUT_RMS, result="entity")
+    maker.dense(layer, last, LSTM_OUTPUT_RMS, result="entity")
     maker.output("entity", (1, _ENTITY_WIDTH))
 
 

@@ -95,18 +95,11 @@ def attention(maker: NetMaker, name: str, sizes: Heads, q: str, k: str, v: str) 
     return maker.reshape(f"{name}.joined", mixed, (sizes.queries, sizes.width))
 
 
-@dataclass(frozen=True)
-class TwoWayLstm:
-    """Values of a two-way LSTM: `sequence` (rows, 2 hidden) and `last` (1, 2 hidden)."""
-
-    sequence: str
-    last: str
-
-
 def two_way_lstm(
     maker: NetMaker, name: str, x: str, features: int, hidden: int, rows: int, input_rms: float
-) -> TwoWayLstm:
-    """LSTM in both directions from zero states over x (rows, 1, features)."""
+) -> str:
+    """LSTM in both directions from zero states over x (rows, 1, features); its last values
+    (1, 2 hidden). `two_way_sequence` has those of all rows."""
     for way in ("forward", "backward"):
         maker.layers.append(LstmLayer(f"{name}.{way}", features, hidden, rows))
     from_input = INPUT_GATE_DEVIATION / (input_rms * features**0.5)
@@ -125,9 +118,13 @@ def two_way_lstm(
     maker.node(
         "LSTM", name, [x, *constants], results, hidden_size=hidden, direction="bidirectional"
     )
-    turned = maker.operator("Transpose", f"{name}.turned", results[:1], perm=(0, 2, 1, 3))
-    sequence = maker.reshape(f"{name}.sequence", turned, (rows, 2 * hidden))
-    return TwoWayLstm(sequence, maker.reshape(f"{name}.ends", results[1], (1, 2 * hidden)))
+    return maker.reshape(f"{name}.ends", results[1], (1, 2 * hidden))
+
+
+def two_way_sequence(maker: NetMaker, name: str, hidden: int, rows: int) -> str:
+    """Values of all rows of the two-way LSTM `name`: (rows, 2 hidden)."""
+    turned = maker.operator("Transpose", f"{name}.turned", [f"{name}.Y"], perm=(0, 2, 1, 3))
+    return maker.reshape(f"{name}.sequence", turned, (rows, 2 * hidden))
 
 
 def svdf(maker: NetMaker, name: str, x: str, features: int, units: int, memory: int) -> str:
