@@ -200,11 +200,11 @@ def test_the_bound_is_kept(entries: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert azsim(*RUN, "--no-cache").code == 0
 
 
-def start(folder: Path, *words: object) -> subprocess.Popen[bytes]:
+def start(folder: Path, *words: object, **changes: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "azsim", *map(str, words)],
         cwd=folder,
-        env=process_environment(folder),
+        env=process_environment(folder, **changes),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -228,16 +228,18 @@ def test_a_second_run_of_a_large_encoder_takes_under_five_seconds(tmp_path: Path
     save_wav(Path("speech.wav"), seconds=2)
     words = ("run", "encoder.onnx", "-i", "speech.wav")
     assert azsim(*words).code == 0
-    assert azsim(*words, "-o", "second").code == 0
+    # as a user's Python does, whatever the tests are told: it keeps the bytecode of modules
+    keeps = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
+    start(tmp_path, *words, "-o", "second", **keeps).communicate(timeout=300)
     before = os.times()
-    process = start(tmp_path, *words, "-o", "third")
+    process = start(tmp_path, *words, "-o", "third", **keeps)
     process.communicate(timeout=300)
     after = os.times()
     assert process.returncode == 0
     used = (after.children_user + after.children_system) - (
         before.children_user + before.children_system
     )
-    assert 0.3 < used < 5.0
+    assert 0.3 < used < 5.0, used
     assert tree(tmp_path / "second") == tree(tmp_path / "third")
 
 

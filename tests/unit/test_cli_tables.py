@@ -15,7 +15,7 @@ from onnx_models import ModelMaker
 from test_docs import unknown_words
 
 from azsim.api import azsim_version
-from azsim.cli.app import app
+from azsim.cli.app import full_app
 from azsim.config import chip_names, load_chip
 from azsim.frontend import support_table
 from azsim.zoo import zoo_table
@@ -35,7 +35,7 @@ def words_of(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return found
 
 
-COMMANDS = words_of(typer.main.get_command(app))
+COMMANDS = words_of(typer.main.get_command(full_app()))
 MINE = [(), ("run",), ("demo",), ("compile",), ("disasm",), ("chips",), ("chips", "show")]
 MINE += [("zoo",), ("zoo", "build"), ("ops",)]
 

@@ -147,9 +147,9 @@ def unknown_words(words: list[str]) -> list[str]:
 
 def root_command() -> Any:
     """Return azsim's command tree (Typer brings its own copy of click's classes)."""
-    from azsim.cli.app import app
+    from azsim.cli.app import full_app
 
-    return typer.main.get_command(app)
+    return typer.main.get_command(full_app())
 
 
 def test_a_wrong_command_or_option_would_be_noticed() -> None:

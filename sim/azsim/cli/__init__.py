@@ -54,11 +54,11 @@ def _run(arguments: list[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from azsim.cli.app import app
+    from azsim.cli.app import app_for
     from azsim.cli.completing import answer_completion
 
-    answer_completion(app)
-    command = typer.main.get_command(app)
+    answer_completion()
+    command = typer.main.get_command(app_for(arguments))
     try:
         # not app(...): it would turn Ctrl-C and closed pipes into exit codes of its own
         with command.make_context("azsim", list(arguments)) as context:

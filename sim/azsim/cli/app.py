@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from azsim.cli import (
-    chip_commands,
-    codec_commands,
-    compare_commands,
-    compress_commands,
-    energy_commands,
-    model_commands,
-    report_commands,
-    rtl_commands,
-    run_commands,
-    sweep_commands,
-    validate_commands,
-    zoo_commands,
-)
-
-app = typer.Typer(
-    name="azsim",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
+# Where the commands are. A command's room is imported when it is wanted: all of them together take
+# half a second.
+ROOMS = {
+    "run_commands": ("run", "demo"),
+    "report_commands": ("report",),
+    "compare_commands": ("compare",),
+    "sweep_commands": ("sweep", "search"),
+    "compress_commands": ("compress-model", "diff", "formats"),
+    "model_commands": ("ops", "compile", "disasm"),
+    "zoo_commands": ("zoo",),
+    "chip_commands": ("chips",),
+    "energy_commands": ("energy",),
+    "validate_commands": ("validate",),
+    "codec_commands": ("compress", "decompress", "inspect"),
+    "rtl_commands": ("verify-rtl", "vectors"),
+}
 # The help shows the commands by what somebody wants to do, in this order.
 PANELS = {
     "Simulate and explain": ("run", "demo", "report", "compare"),
     "Compare many": ("sweep", "search", "formats"),
-    "Models": ("zoo", "ops", "compress-model", "diff", "compile", "disasm"),
+    "Models": ("ops", "compress-model", "diff", "compile", "disasm", "zoo"),
     "Chips, and what their figures rest on": ("chips", "energy", "validate"),
     "Weight streams and the decoder's RTL": (
         "compress",
@@ -52,7 +49,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
@@ -76,21 +72,19 @@ def _options(
     """
 
 
-run_commands.register(app)
-report_commands.register(app)
-compare_commands.register(app)
-compress_commands.register(app)
-model_commands.register(app)
-chip_commands.register(app)
-energy_commands.register(app)
-codec_commands.register(app)
-rtl_commands.register(app)
-sweep_commands.register(app)
-validate_commands.register(app)
-zoo_commands.register()
+@cache
+def _make_app(rooms: tuple[str, ...]) -> typer.Typer:
+    app = typer.Typer(
+        name="azsim", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    )
+    app.callback()(_options)
+    for room in rooms:
+        import_module(f"azsim.cli.{room}").register(app)
+    _set_panels(app)
+    return app
 
 
-def _set_panels() -> None:
+def _set_panels(app: typer.Typer) -> None:
     """Sort the commands into their panels, which the help shows in the order of the commands."""
     place = {word: (panel, k) for panel, words in PANELS.items() for k, word in enumerate(words)}
     panels = list(PANELS)
@@ -100,4 +94,13 @@ def _set_panels() -> None:
         commands.sort(key=lambda c: (panels.index(place[str(c.name)][0]), place[str(c.name)][1]))
 
 
-_set_panels()
+def full_app() -> typer.Typer:
+    """The tree with all commands."""
+    return _make_app(tuple(ROOMS))
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """A tree that holds the command which the command line `words` asks for; the whole one for
+    everything else, such as help, and words that are no command."""
+    wanted = tuple(room for room, commands in ROOMS.items() if words and words[0] in commands)
+    return _make_app(wanted) if wanted else full_app()

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-import typer
-
 COMPLETION_VARIABLE = "_AZSIM_COMPLETE"
 
 
-def answer_completion(app: typer.Typer) -> None:
+def answer_completion() -> None:
     """If a shell asks what could come next, answer and end the process; else do nothing."""
     if os.environ.get(COMPLETION_VARIABLE):
-        app(prog_name="azsim", complete_var=COMPLETION_VARIABLE)
+        from azsim.cli.app import full_app
+
+        full_app()(prog_name="azsim", complete_var=COMPLETION_VARIABLE)
 
 
 def complete_chip(incomplete: str) -> list[str]:

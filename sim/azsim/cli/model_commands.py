@@ -47,7 +47,6 @@ def register(app: typer.Typer) -> None:
     app.command("compile")(compile_model)
     app.command("disasm")(disasm)
     app.command("ops")(ops)
-    app.add_typer(zoo_app, name="zoo")
 
 
 def compile_model(

@@ -27,12 +27,12 @@ CHECK_FAILED = 1
 _PJ_PER_MJ, _BYTES_PER_MB = 1e9, 1e6
 
 
-def register() -> None:
-    """Add the commands to `azsim zoo`."""
-    zoo_app.command("run")(zoo_run)
-    zoo_app.command("topology")(zoo_topology)
+def register(app: typer.Typer) -> None:
+    """Add `azsim zoo` to `app`."""
+    app.add_typer(zoo_app, name="zoo")
 
 
+@zoo_app.command("run")
 def zoo_run(
     nets: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME[:PART]]...", help="Which nets.")
@@ -124,6 +124,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
+@zoo_app.command("topology")
 def zoo_topology(
     topology: Annotated[
         Path, typer.Argument(metavar="TOPOLOGY", readable=False, help="Topology file, .csv.")
