@@ -153,13 +153,23 @@ def read_page(text: str) -> dict[tuple[str, str], Row]:
     """Return the rows of the page by net and chip."""
     rows = {}
     for found in _ROW.finditer(text):
-        numbers = {
-            part: None if found[part] == "-" else int(found[part].replace(",", ""))
-            for part in ("cycles", "bound", "in_turn", "layers", "simple")
-        }
-        row = Row(found["net"], found["chip"], unit=found["unit"], **numbers)
+        row = Row(
+            found["net"],
+            found["chip"],
+            _number(found["cycles"]),
+            _number(found["bound"]),
+            found["unit"],
+            *(
+                _number(found[k]) if found[k] != "-" else None
+                for k in ("in_turn", "layers", "simple")
+            ),
+        )
         rows[row.net, row.chip] = row
     return rows
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def page_text(rows: dict[tuple[str, str], Row], names: Sequence[str]) -> str:
