@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from azsim.graph.integer_ports import OneToOne
 from azsim.graph.integer_window import Window
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -83,7 +84,7 @@ class LstmCell:
 
 
 @dataclass(frozen=True)
-class Requant:
+class Requant(OneToOne):
     """y = saturate(rescale(x - zx, multiplier, shift) + zy); relu: at least zy. Same shape."""
 
     name: str
@@ -92,16 +93,6 @@ class Requant:
     multiplier: int
     shift: int
     relu: bool = False
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
 
 
 @dataclass(frozen=True)
@@ -134,7 +125,7 @@ class Elementwise:
 
 
 @dataclass(frozen=True)
-class LookUp:
+class LookUp(OneToOne):
     """y = saturate(rescale(table(sat16(rescale(x - zx, in_...))), out_...) + zy); table: "sigmoid"
     or "tanh"."""
 
@@ -147,19 +138,9 @@ class LookUp:
     out_multiplier: int
     out_shift: int
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
-
 
 @dataclass(frozen=True)
-class SoftmaxRows:
+class SoftmaxRows(OneToOne):
     """Softmax over the last axis of int8 x, int8 y (docs/arithmetic.md)."""
 
     name: str
@@ -169,16 +150,6 @@ class SoftmaxRows:
     in_shift: int
     out_multiplier: int
     out_shift: int
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
 
 
 @dataclass(frozen=True)
@@ -216,7 +187,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class View:
+class View(OneToOne):
     """y is the same bytes as x from element `offset` on, under another shape (Reshape, contiguous
     Slice). No cost."""
 
@@ -224,16 +195,6 @@ class View:
     x: str
     y: str
     offset: int = 0
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azsim.graph.integer_ports import OneToOne
+
 
 @dataclass(frozen=True)
-class _OneToOne:
+class _OneToOne(OneToOne):
     name: str
     x: str
     y: str
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
 
 
 @dataclass(frozen=True)

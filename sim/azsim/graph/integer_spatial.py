@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azsim.graph.integer_ports import OneToOne
 from azsim.graph.integer_window import Grid
 
 
@@ -38,7 +39,7 @@ class Depthwise:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(OneToOne):
     """y[p, c] = out(rescale(sum, or largest, over the window of (x - zx))), int8 to int8.
 
     `factors`: multiplier and shift of each grid; grids that cover equally many counted elements
@@ -52,13 +53,3 @@ class Pool:
     channels: int
     grids: tuple[Grid, ...]
     factors: tuple[tuple[int, int], ...]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from azsim.graph.integer_ports import OneToOne
+
 
 @dataclass(frozen=True)
-class FetchRows:
+class FetchRows(OneToOne):
     """`count` elements of y, in ABUF, from `near` on become those of x, in DRAM, from `offset` on.
     Several such nodes may fill one tensor."""
 
@@ -17,19 +19,9 @@ class FetchRows:
     count: int
     near: int = 0
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
-
 
 @dataclass(frozen=True)
-class SpillRows:
+class SpillRows(OneToOne):
     """`count` elements of y, in DRAM, from `offset` on become those of x, in ABUF, from `near` on.
     Several such nodes fill one tensor."""
 
@@ -39,13 +31,3 @@ class SpillRows:
     offset: int
     count: int
     near: int = 0
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the tensors it reads."""
-        return (self.x,)
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Names of the tensors it writes."""
-        return (self.y,)
