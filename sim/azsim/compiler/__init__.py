@@ -19,7 +19,7 @@ from azsim.compiler.prune import WEIGHT_INPUTS, prune_graph
 from azsim.compiler.quantize import quantize_graph
 from azsim.compiler.ranges import RangeRecorder, Ranges
 from azsim.compiler.residency import place_weights
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.state_spill import fit_graph
 from azsim.compiler.tile import tile_graph, verify_tiling
 from azsim.config import OP_CLASSES, ChipConfig
 from azsim.graph import Graph
@@ -63,7 +63,7 @@ def compress_weights(graph: Graph, ranges: Ranges, plan: CompressionPlan) -> Int
 
 def lower_integers(integers: IntegerGraph, chip: ChipConfig) -> Program:
     """Compile an integer graph: tile, place, compress, emit, with a check after each."""
-    integers = spill_graph(integers, chip)
+    integers = fit_graph(integers, chip)
     tilings = tile_graph(integers, chip)
     verify_tiling(integers, tilings, chip)
     placement = place_graph(integers, tilings, chip)

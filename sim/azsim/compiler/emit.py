@@ -270,15 +270,14 @@ class _Emitter:
             self.vector.copy_bytes(access, self.placement.address[source], self.io_layer)
 
     def _state_regions(self) -> tuple[Region, ...]:
-        return tuple(
-            Region(
-                "abuf",
-                state.source,
-                self.placement.address[state.source],
-                tensor_bytes(self.graph, state.source),
-            )
-            for state in self.graph.states
-        )
+        found: list[Region] = []
+        for state in self.graph.states:
+            name = state.source
+            is_far = self.graph.tensors[name].in_dram
+            address = self.buffers[name] if is_far else self.placement.address[name]
+            memory, size = "dram" if is_far else "abuf", tensor_bytes(self.graph, name)
+            found.append(Region(memory, name, address, size))
+        return tuple(found)
 
     # -- nodes
 

@@ -72,7 +72,9 @@ def place_graph(
     allocator = _Allocator(chip.abuf.capacity_kb * 1024)
     base: dict[str, int] = {}
     for state in graph.states:
-        base[state.source] = allocator.forever(state.source, tensor_bytes(graph, state.source))
+        if not graph.tensors[state.source].in_dram:
+            size = tensor_bytes(graph, state.source)
+            base[state.source] = allocator.forever(state.source, size)
     block_rows = max((t.block_rows for t in tilings.values()), default=0)
     parameter_bytes = _aligned(PARAMETER_BYTES_PER_ROW * block_rows)
     parameters = tuple(

@@ -78,8 +78,10 @@ def _counts(most: int) -> Iterator[int]:
 
 
 def _candidates(graph: IntegerGraph) -> list[str]:
-    """Tensors that may lie in DRAM, the largest first: no states, no constants, no views."""
+    """Tensors that may lie in DRAM, the largest first: no states (see state_spill.py) and nothing
+    fetched for one, no constants, no views."""
     kept = {state.source for state in graph.states} | {state.result for state in graph.states}
+    kept |= {node.y for node in graph.nodes if isinstance(node, FetchRows)}
     for node in reversed(graph.nodes):
         if isinstance(node, View):
             kept |= {node.x} if node.y in kept else set()

@@ -13,7 +13,7 @@ from azsim.compiler import CompressionPlan, RangeRecorder, Ranges, compress_weig
 from azsim.compiler.compress import compress_graph
 from azsim.compiler.prune import WEIGHT_INPUTS, weight_names
 from azsim.compiler.residency import choose_resident
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.state_spill import fit_graph
 from azsim.compiler.tile import tile_graph
 from azsim.compress.source import SourceModel
 from azsim.compress.weights import IntegerRows
@@ -65,7 +65,7 @@ def layer_sizes(
         CompileError: the graph cannot be computed in integers, or not tiled for the chip.
     """
     layers = [node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS]
-    integers = spill_graph(compress_weights(graph, ranges, plan), chip)
+    integers = fit_graph(compress_weights(graph, ranges, plan), chip)
     tensors = compress_graph(integers, tile_graph(integers, chip), chip)
     resident = choose_resident(list(tensors.values()), chip.weight_store.capacity_kb * 1024)
     sizes = dict.fromkeys(layers, LayerSize())

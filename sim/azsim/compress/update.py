@@ -22,7 +22,7 @@ from azsim.compiler.compress import compress_graph
 from azsim.compiler.emit import emit_program
 from azsim.compiler.place import place_graph
 from azsim.compiler.residency import place_weights
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.state_spill import fit_graph
 from azsim.compiler.tile import tile_graph
 from azsim.compress.material import noise_frames
 from azsim.compress.measure import ranges_and_outputs
@@ -170,7 +170,7 @@ def _pieces(
     frames = noise_frames(graph) if input is None else load_inputs(input, graph, None).frames
     ranges, _ = ranges_and_outputs(graph, frames, lambda stage, done, total: None)
     plan = PlanWishes().plan(graph)
-    integers = spill_graph(compress_weights(graph, ranges, plan), chip)
+    integers = fit_graph(compress_weights(graph, ranges, plan), chip)
     tilings = tile_graph(integers, chip)
     tensors = compress_graph(integers, tilings, chip)
     residency = place_weights(tensors, chip)

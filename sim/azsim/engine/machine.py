@@ -70,6 +70,9 @@ class Machine:
             else [pattern.kernel_pattern() for pattern in host_traffic],
             memory_trace=MEMORY_ROOM if records else 0,
         )
+        self._fast.cleared = tuple(
+            (state.address, state.bytes) for state in program.states if state.memory == "dram"
+        )
         self._recorded: tuple[isa.StepResult, StepRecording] | None = None
 
     def step(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], isa.StepResult]:

@@ -59,6 +59,7 @@ class Observation:
 class ObservedMachine(FastMachine):
     """A fast machine that can also run its first step again and be watched."""
 
+    cleared: tuple[tuple[int, int], ...] = ()  # address, bytes: DRAM that is 0 at power-on
     _watching = False
     _recorder: Recorder | None = None
 
@@ -75,7 +76,8 @@ class ObservedMachine(FastMachine):
         self._recorder = None
 
     def power_on(self) -> None:
-        """Bring memories and slots to their state before the first step; DRAM stays as it is."""
+        """Bring memories and slots to their state before the first step; DRAM stays as it is but
+        for what is `cleared`."""
         buffers = (self.params.tile_slots + self.params.units) * self.params.slot_weights
         self._storage.pool[:buffers] = 0
         self._storage.mask[: buffers // 64] = 0
@@ -86,6 +88,8 @@ class ObservedMachine(FastMachine):
         self._tables.slots[:] = slots
         self._results_slots = slots.copy()
         self.remember = False
+        for address, size in self.cleared:
+            self.write_dram(address, np.zeros(size, np.uint8))
         self._memory.power_on()
 
     def watch(self, cuts: Ints) -> Observation:

@@ -81,8 +81,8 @@ class Program:
 
     `dram` and `store` are the memory images before the first step (uint8); `dram_bytes` is the part
     of DRAM that the program uses (image, inputs, outputs). `semaphore_kinds` and
-    `semaphore_initial` are int64 arrays. `states` are the ABUF ranges that live from step to step;
-    `config_hash` names the chip it was compiled for.
+    `semaphore_initial` are int64 arrays. `states` are the ranges of ABUF or DRAM that
+    live from step to step; `config_hash` names the chip it was compiled for.
     """
 
     name: str
