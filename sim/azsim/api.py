@@ -150,10 +150,10 @@ def run(
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
     if not isinstance(model, Graph) and (branched := read_branches(model, dims)) is not None:
-        refuse_with_branches(frames_per_pass, explain, patterns, wish is not None)
+        refuse_with_branches(frames_per_pass, patterns)
         wanted = BranchWishes(
             input, frames, wishes, calibrate, frame_ms, timing_only, verify, allow_unused_branch,
-            out, figures, html,
+            out, figures, html, explain, wish,
         )  # fmt: skip
         return run_branched(branched, chip_config, wanted, tell)
     with Warming() as warming:  # a first run compiles kernels beside its own work

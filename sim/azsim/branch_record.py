@@ -10,29 +10,30 @@ from pathlib import Path
 from azsim.branch_run import BranchOutcome, Progress, run_branches
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
-from azsim.engine.branching import DECISION, joined_counters
+from azsim.engine.branching import ARBITRATOR, DECISION, BranchModes, joined_counters
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
 from azsim.frontend import Inputs, load_inputs, own_inputs
-from azsim.frontend.branches import BranchedModel
+from azsim.frontend.branches import BRANCHES, BranchedModel
 from azsim.program import LayerInfo, Program
 from azsim.report.files import write_run
 from azsim.report.record import BranchTrace, RunRecord, Verification
+from azsim.report.trace import TraceWish, write_trace
 from azsim.run_setting import PlanWishes, all_sqnr, azsim_version, frame_time, seeds_of
 
 
-def refuse_with_branches(
-    frames_per_pass: int, explain: bool, patterns: Sequence[TrafficPattern], trace: bool
-) -> None:
-    """What a model with an If cannot have: one line that names the option."""
-    for option, given in (
-        ("--frames-per-pass", frames_per_pass != 1),
-        ("--explain", explain),
-        ("--host-traffic", bool(patterns)),
-        ("--trace", trace),
-    ):
-        if given:
-            raise ConfigError(f"{option}: must be left out for a model with branches (If)")
+def refuse_with_branches(frames_per_pass: int, patterns: Sequence[TrafficPattern]) -> None:
+    """Refuse what a model with an If cannot have: one line that names the option."""
+    if frames_per_pass != 1:
+        raise ConfigError(
+            "--frames-per-pass: must be 1 for a model with branches (If): each frame chooses its"
+            f" own, not {frames_per_pass}"
+        )
+    if patterns:
+        raise ConfigError(
+            "--host-traffic: must be left out for a model with branches (If): its parts share no"
+            " time of the memory"
+        )
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,16 @@ class BranchWishes:
     out: str | Path | None
     figures: str
     html: bool
+    explain: bool
+    trace: TraceWish | None
 
 
 def run_branched(
     model: BranchedModel, chip: ChipConfig, wishes: BranchWishes, tell: Progress
 ) -> RunRecord:
     """`azsim.api.run` for a model with an If."""
+    if wishes.frames is not None and wishes.frames < 1:
+        raise ConfigError(f"--frames: must be 1 or more, not {wishes.frames}")
     period_ms, source = frame_time(model.given, wishes.frame_ms)
     plan = wishes.plan.plan(model.given)
     inputs, others = wishes.input, wishes.calibrate
@@ -65,6 +70,9 @@ def run_branched(
         inputs = load_inputs(inputs, model.given, wishes.frames)
     if isinstance(others, str | Path):
         others = load_inputs(others, model.given, None)
+    modes = BranchModes(
+        None if wishes.trace is None else wishes.trace.plan(inputs.steps, 1), wishes.explain
+    )
     with Warming() as warming:
         tell("compiling kernels", 0, 1)
         warming.wait()
@@ -72,7 +80,7 @@ def run_branched(
     began = time.perf_counter()
     outcome = run_branches(
         model, chip, inputs, others, plan,
-        verify=wishes.verify, allow_unused=wishes.allow_unused, tell=tell,
+        verify=wishes.verify, allow_unused=wishes.allow_unused, modes=modes, tell=tell,
     )  # fmt: skip
     record = RunRecord(
         model=model.file,
@@ -103,6 +111,8 @@ def run_branched(
             if outcome.exact is None
             else Verification(inputs.steps, outcome.exact, outcome.first_difference),
         )
+    if wishes.trace is not None:
+        write_trace(record, wishes.trace.path, wishes.trace.unit)
     if wishes.out is not None:
         write_run(record, Path(wishes.out), wishes.figures, wishes.html)
     return record
@@ -114,14 +124,16 @@ def _calibration_text(others: Inputs | None) -> str:
     return others.source_text.removesuffix("steps") + "frames"
 
 
-def _joined_program(model: BranchedModel, outcome: BranchOutcome) -> Program:
-    """The parts' layers and the model's ports, for reports; no commands of its own."""
+def _joined_program(model: BranchedModel, outcome: BranchOutcome, branch: str = "") -> Program:
+    """The layers of all parts, or of the arbitrator and one branch, and the model's ports, for
+    reports; no commands of its own."""
     layers = [
         replace(layer, name=f"{name}/{layer.name}")
         for name, part in outcome.parts.items()
+        if not branch or name in (ARBITRATOR, branch)
         for layer in part.program.layers
     ]
-    first = outcome.parts["arbitrator"].program
+    first = outcome.parts[ARBITRATOR].program
     return replace(
         first,
         name=model.given.name,
@@ -145,10 +157,22 @@ def _branch_trace(model: BranchedModel, outcome: BranchOutcome, whole: RunRecord
             counters=result.counters[name],
             frames=result.counters[name].frames,
             timing_only=True,
+            recordings=result.recordings.get(name),
+            weight_path=result.weight_paths.get(name),
         )
         for name, part in outcome.parts.items()
     }
+    frames_of = {
+        name: replace(
+            whole,
+            program=_joined_program(model, outcome, name),
+            counters=joined_counters(result, name),
+            frames=result.counters[name].frames,
+            timing_only=True,
+        )
+        for name in BRANCHES
+    }
     return BranchTrace(
         model.node, result.chosen, result.arbitrator_cycles, result.branch_cycles,
-        result.decision_cycles, agrees, parts,
+        result.dram_bytes, result.decision_cycles, agrees, parts, frames_of,
     )  # fmt: skip

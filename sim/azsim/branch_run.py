@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from azsim.compiler import CompressionPlan, RangeRecorder, Ranges, compress_weights, lower_integers
 from azsim.config import ChipConfig
-from azsim.engine.branching import BranchPart, BranchResult, simulate_branches
+from azsim.engine.branching import (
+    ARBITRATOR,
+    BranchModes,
+    BranchPart,
+    BranchResult,
+    simulate_branches,
+)
 from azsim.errors import CompileError, ConfigError
 from azsim.frontend import Inputs
 from azsim.frontend.branches import BRANCHES, BranchedModel
@@ -28,7 +34,6 @@ from azsim.reference.integers import evaluate_integers
 Progress = Callable[[str, int, int], None]
 FloatArray = npt.NDArray[np.float32]
 IntegerArray = npt.NDArray[np.integer[Any]]
-ARBITRATOR = "arbitrator"
 KB = 1024
 
 
@@ -261,6 +266,7 @@ def run_branches(
     *,
     verify: bool,
     allow_unused: bool,
+    modes: BranchModes,
     tell: Progress,
 ) -> BranchOutcome:
     """Run all steps of `inputs`; see `azsim.api.run`.
@@ -282,6 +288,7 @@ def run_branches(
         choose,
         steps,
         model.outputs,
+        modes,
         lambda done: tell("simulating", done, len(steps)),
     )
     _check_taken(model, result, allow_unused)

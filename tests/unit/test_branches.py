@@ -238,9 +238,15 @@ def test_reports_tell_the_branch_of_each_frame(folder: Path) -> None:
         ),
         (
             ("--frames-per-pass", "2"),
-            "--frames-per-pass: must be left out for a model with branches (If)",
+            "--frames-per-pass: must be 1 for a model with branches (If): each frame chooses its"
+            " own, not 2",
         ),
-        (("--explain",), "--explain: must be left out for a model with branches (If)"),
+        (
+            ("--host-traffic", "music"),
+            "--host-traffic: must be left out for a model with branches (If): its parts share no"
+            " time of the memory",
+        ),
+        (("--frames", "0"), "--frames: must be 1 or more, not 0"),
         (("--layer-bits", "none=8"), "layer 'none' must be one of the layers with weights"),
     ],
 )

@@ -61,13 +61,15 @@ def simulate(
     """
     began = time.perf_counter()
     machine = Machine(program, chip, timing_only, host_traffic, records=record is not None)
-    chosen = None if record is None else _Chosen(record, len(steps))
+    chosen = None if record is None else ChosenSteps(record, len(steps))
+    recorded: list[tuple[int, StepRecording]] = []
     tally = Tally(program, chip)
     outputs: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for number, inputs in enumerate(steps):
         if chosen is not None and chosen.wants(number):
             result, counted, recording = machine.recorded_step(inputs, chosen.max_bytes)
-            chosen.add(number, recording)
+            chosen.spend(recording.trace_bytes)
+            recorded.append((number, recording))
         else:
             result, counted = machine.step(inputs)
         tally.add(counted, machine.command_products)
@@ -80,35 +82,31 @@ def simulate(
     counters = tally.counters(machine.command_beats)
     seconds = time.perf_counter() - began
     path = machine.weight_path(steps[0], counters.trace.free) if explain and len(steps) else None
-    recordings = None if chosen is None else chosen.recordings()
+    recordings = None if record is None else Recordings(record, tuple(recorded))
     return SimulationResult(counters, stacked, path, seconds, recordings)
 
 
-class _Chosen:
-    """Which steps are recorded, and what they were: evenly chosen by the size of the first."""
+class ChosenSteps:
+    """Which steps are recorded: evenly chosen by the size of the first."""
 
     def __init__(self, plan: RecordPlan, steps: int) -> None:
         self._plan, self._end = plan, min(plan.end, steps)
         self._stride = 1
+        self._any = False
         self.max_bytes = plan.max_bytes
-        self._passes: list[tuple[int, StepRecording]] = []
 
     def wants(self, number: int) -> bool:
         """Say whether step `number` is to be recorded, with at most `max_bytes`."""
         inside = self._plan.first <= number < self._end
         return inside and (number - self._plan.first) % self._stride == 0 and self.max_bytes > 0
 
-    def add(self, number: int, recording: StepRecording) -> None:
-        """Take the recording of step `number`."""
-        if not self._passes:
-            fit = max(self._plan.max_bytes // max(recording.trace_bytes, 1), 1)
+    def spend(self, trace_bytes: int) -> None:
+        """Take it that a step has been recorded, in so many bytes of a trace."""
+        if not self._any:
+            fit = max(self._plan.max_bytes // max(trace_bytes, 1), 1)
             self._stride = -(-(self._end - self._plan.first) // fit)
-        self._passes.append((number, recording))
-        self.max_bytes -= recording.trace_bytes
-
-    def recordings(self) -> Recordings:
-        """Return them all."""
-        return Recordings(self._plan, tuple(self._passes))
+        self._any = True
+        self.max_bytes -= trace_bytes
 
 
 class Tally:

@@ -32,7 +32,6 @@ NOT_COUNTED = (
 def cpu_energy(record: RunRecord) -> CpuEstimate:
     """Return what a mobile CPU would take for the same frames."""
     counts = record.counters.counts
-    weights = sum(layer.weights for layer in record.program.layers)
     products = counts["mac_products_done"] + counts["mac_products_skipped"]
     background = total(
         action.total_fj
@@ -40,7 +39,14 @@ def cpu_energy(record: RunRecord) -> CpuEstimate:
         if action.component == "dram" and action.unit in (TIME_UNIT, "refresh")
     )
     table = record.chip.energy.dram_table
-    return mobile_cpu(products, weights * record.frames, table, background)
+    return mobile_cpu(products, _weights_used(record), table, background)
+
+
+def _weights_used(record: RunRecord) -> int:
+    """Weights that the frames need, each frame all of its program or of its branch."""
+    if record.branches is not None:
+        return sum(_weights_used(part) for part in record.branches.parts.values())
+    return record.frames * sum(layer.weights for layer in record.program.layers)
 
 
 def energy_summary(record: RunRecord) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from azsim.errors import ConfigError
 from azsim.graph.text import quoted
 from azsim.report.access import write_access_report, write_bandwidth_report
-from azsim.report.branches import save_branches, write_branch_report
+from azsim.report.branches import write_branch_report
+from azsim.report.branches_figure import save_branches
 from azsim.report.csv import write_compute_report
 from azsim.report.energy import write_action_counts, write_energy_report, write_reference_table
 from azsim.report.energy_figure import save_energy

@@ -44,17 +44,37 @@ class HostTraffic:
 class BranchTrace:
     """The branch of each step of a model that chooses one, and where the step's cycles went.
 
-    `node`: the If. `chosen`, and int64 arrays, per step. `float_agrees`: steps in which the float
-    model takes the same branch. `parts`: what ran of each part, with the steps in which it ran.
+    `node`: the If. `chosen`, and int64 arrays, per step; `dram_bytes` read and written by
+    arbitrator and branch. `float_agrees`: steps in which the float
+    model takes the same branch. `parts`: what ran of each part, with the steps in which it ran
+    (`recordings` are numbered by the model's steps). `frames_of`: all parts over the steps that
+    took each branch, as a run of their own.
     """
 
     node: str
     chosen: tuple[str, ...]
     arbitrator_cycles: npt.NDArray[np.int64]
     branch_cycles: npt.NDArray[np.int64]
+    dram_bytes: npt.NDArray[np.int64]
     decision_cycles: int
     float_agrees: int
     parts: Mapping[str, RunRecord]
+    frames_of: Mapping[str, RunRecord]
+
+    @property
+    def step_cycles(self) -> npt.NDArray[np.int64]:
+        """Length of each step."""
+        return self.arbitrator_cycles + self.decision_cycles + self.branch_cycles
+
+    def takes(self, name: str) -> npt.NDArray[np.bool_]:
+        """Say which steps took branch `name`, bool (steps,)."""
+        return np.array([chosen == name for chosen in self.chosen], np.bool_)
+
+    @property
+    def switched(self) -> npt.NDArray[np.bool_]:
+        """Say which steps took another branch than the one before, bool (steps,)."""
+        before = [*self.chosen[:1], *self.chosen[:-1]]
+        return np.array([a != b for a, b in zip(self.chosen, before, strict=True)], np.bool_)
 
 
 @dataclass(frozen=True)

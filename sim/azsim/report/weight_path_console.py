@@ -19,12 +19,20 @@ SHORTEST_NAME, LONGEST_NAME = 12, 34
 
 
 def print_weight_path(record: RunRecord, console: Console) -> None:
-    """Print both tables; nothing if the run has no weight path."""
+    """Print both tables, of a model with branches for each part; nothing if the run has no weight
+    path."""
+    if record.branches is not None:
+        for name, part in record.branches.parts.items():
+            _print_path(part, console, f"{name}, its first frame")
+    _print_path(record, console, "first pass")
+
+
+def _print_path(record: RunRecord, console: Console, what: str) -> None:
     path = record.weight_path
     if path is None:
         return
     console.print()
-    console.print(Text(f"weight path, first pass, {path.cycles:,} cycles", style="bold"))
+    console.print(Text(f"weight path, {what}, {path.cycles:,} cycles", style="bold"))
     console.print(_unit_table(path))
     console.print()
     console.print("cycles of each layer, and what it would take with one thing unlimited")

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.counters.recording import SAMPLED, StepRecording
+from azsim.program import Program
 from azsim.report.intervals import StepIntervals
 from azsim.report.record import RunRecord
-from azsim.report.trace.clock import PassTimes, TraceClock
+from azsim.report.trace.clock import TraceClock
 from azsim.report.trace.packets import PacketWriter
+from azsim.report.trace.played import Turn
 from azsim.report.trace.steps import changes, open_at, slot_intervals
 from azsim_kernels import isa
 
@@ -47,12 +49,11 @@ class CounterTracks:
         names |= {f"queue of {engine}": _QUEUE for engine in isa.engine_names(units)}
         self._tracks = {name: writer.track(name, parent, unit) for name, unit in names.items()}
 
-    def write(
-        self, clock: TraceClock, times: PassTimes, recording: StepRecording, steps: StepIntervals
-    ) -> None:
-        """Write the counters of a pass; all are 0 at its end."""
+    def write(self, clock: TraceClock, turn: Turn, steps: StepIntervals) -> None:
+        """Write the counters of a program's turn; all are 0 at its end."""
+        times, recording = turn.times, turn.recording
         end = recording.cut if recording.cut >= 0 else recording.cycles
-        for name, cycles, values in self._curves(recording, steps):
+        for name, cycles, values in self._curves(turn, steps):
             if name not in self._tracks:
                 continue
             kept = changes(cycles, values) & (cycles < end)
@@ -61,7 +62,8 @@ class CounterTracks:
                 self._writer.count(moment, self._tracks[name], value)
             self._writer.count(clock.at(times.start + end), self._tracks[name], 0)
 
-    def _curves(self, recording: StepRecording, steps: StepIntervals) -> Iterator[Curve]:
+    def _curves(self, turn: Turn, steps: StepIntervals) -> Iterator[Curve]:
+        recording = turn.recording
         samples = recording.samples
         cycles, mhz = samples[:, 0], self._record.chip.core.clock_mhz
         lengths = np.maximum(np.diff(cycles), 1)
@@ -72,17 +74,18 @@ class CounterTracks:
             yield name, cycles, samples[:, 1 + SAMPLED.index(column)]
         for unit in range(self._record.chip.decoder.units):
             yield f"FIFO {unit}: reserved words", cycles, samples[:, 1 + len(SAMPLED) + unit]
-        yield "tile slots in use", *self._slots(steps)
+        yield "tile slots in use", *_slots(turn.played.program, steps)
         yield "MAC products", *_products(recording, steps)
         for engine, name in enumerate(steps.names):
             mine = steps.command[steps.engine == engine]
             yield f"queue of {name}", *open_at(recording.dispatch[mine], recording.start[mine])
 
-    def _slots(self, steps: StepIntervals) -> tuple[Ints, Ints]:
-        uses = np.isin(steps.opcode, [*_FILLS, isa.PRODUCT])
-        slot = self._record.program.commands["arg"][steps.command[uses], 0].astype(np.int64)
-        held = slot_intervals(steps.opcode[uses], slot, steps.start[uses], steps.free[uses], _FILLS)
-        return open_at(held[:, 0], held[:, 1])
+
+def _slots(program: Program, steps: StepIntervals) -> tuple[Ints, Ints]:
+    uses = np.isin(steps.opcode, [*_FILLS, isa.PRODUCT])
+    slot = program.commands["arg"][steps.command[uses], 0].astype(np.int64)
+    held = slot_intervals(steps.opcode[uses], slot, steps.start[uses], steps.free[uses], _FILLS)
+    return open_at(held[:, 0], held[:, 1])
 
 
 def _products(
