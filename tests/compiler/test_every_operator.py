@@ -25,6 +25,7 @@ STEPS = {
     "Div": 3.0,  # times a reciprocal that is rounded to 8 bits: 1/256 of the result, twice
     "LSTM": 3.0,  # h of 8 bits goes round, gates are Q3.12
     "GRU": 3.0,
+    "RNN": 2.0,  # h of 8 bits goes round
 }
 
 
@@ -164,6 +165,8 @@ CASES: dict[str, Callable[[str], Build]] = {
                             s=np.float32(0.03), z=np.int8(3)),
     "DequantizeLinear": nodes(("QuantizeLinear", ["x0", "s"], "q", {}),
                               ("DequantizeLinear", ["q", "s"], "y0", {}), s=np.float32(0.02)),
+    "RNN": case(on_grid(RNG, 1, 3, 5) / 8, on_grid(RNG, 1, 3, 3) / 8, shapes=RECURRENT,
+                hidden_size=3),
     "Reshape": case(np.array([5, 3])),
     "Resize": case(None, np.array([1, 1, 2, 2], np.float32), shapes=IMAGE, mode="linear"),
     "Shape": nodes(("Shape", ["x0"], "s", {}), ("Expand", ["x0", "s"], "y0", {})),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frontend_recurrent_cases import RECURRENT_CASES
 from frontend_row_cases import ROW_CASES
 from frontend_window_cases import WINDOW_CASES
 from onnx import TensorProto, helper
@@ -22,26 +23,6 @@ from azsim.frontend.support import OPERATORS
 pytestmark = pytest.mark.small
 
 Build = Callable[[ModelMaker], None]
-
-
-def lstm(**changes: Any) -> Build:
-    """An LSTM of 3 features and 2 cells with changed attributes or inputs."""
-
-    def build(maker: ModelMaker) -> None:
-        maker.input("x", (1, 1, 3))
-        maker.input("z", (1, 6))
-        inputs = ["x", *lstm_tensors(maker, np.random.default_rng(0), 3, 2)]
-        maker.tensor("lens", [2], np.int32)
-        maker.tensor("data", np.zeros((1, 1, 3)))
-        maker.tensor("integers", np.zeros((1, 16)), np.int64)
-        for position, name in changes.get("inputs", {}).items():
-            inputs += [""] * (position + 1 - len(inputs))
-            inputs[position] = name
-        attributes = {"hidden_size": 2, **changes.get("attributes", {})}
-        maker.node("LSTM", inputs, ["", "y"], name="enc", **attributes)
-        maker.output("y")
-
-    return build
 
 
 def one(operator: str, *inputs: Any, outputs: int = 1, opset: int = 17, **attributes: Any) -> Build:
@@ -67,10 +48,6 @@ def one(operator: str, *inputs: Any, outputs: int = 1, opset: int = 17, **attrib
 
 def f32(*shape: int) -> np.ndarray:
     return np.ones(shape, dtype=np.float32)
-
-
-def lstm_case(text: str, **changes: Any) -> Any:
-    return pytest.param(lstm(**changes), f"node 'enc' (LSTM): {text}", id=text)
 
 
 def case(operator: str, text: str, *inputs: Any, **options: Any) -> Any:
@@ -105,7 +82,6 @@ FLOATS = "inputs must be float tensors, not "
 DATA = "the first input must be a computed float tensor, not "
 CONSTANTS = "all inputs but the first must be constants, not "
 AXIS = "axis must be one of the first input's dimensions (negative counts from the last), not "
-ALPHA = "activations must be Sigmoid, Tanh, Tanh (GRU: Sigmoid, Tanh) without alpha and beta, not "
 GATHER = (
     "the indices must be constants, or the data a constant table and the indices an integer graph"
     " input, not "
@@ -131,33 +107,6 @@ RESHAPE = (
 )
 
 CASES = [
-    lstm_case(
-        ALPHA + "'Sigmoid, Relu, Tanh'", attributes={"activations": ["Sigmoid", "Relu", "Tanh"]}
-    ),
-    lstm_case(ALPHA + "with activation_alpha", attributes={"activation_alpha": [0.1]}),
-    lstm_case("clip must be absent, not 3", attributes={"clip": 3.0}),
-    lstm_case(
-        "direction must be 'forward', 'reverse' or 'bidirectional', not 'sideways'",
-        attributes={"direction": "sideways"},
-    ),
-    lstm_case(
-        "layout must be 0 (steps, batch, features) or 1 (batch, steps, features), not 2",
-        attributes={"layout": 2},
-    ),
-    lstm_case(
-        "sequence_lens must be absent or the number of steps: every step of the input is run, not"
-        " 'lens'",
-        inputs={4: "lens"},
-    ),
-    lstm_case("peephole weights P must be absent, not 'z'", inputs={7: "z"}),
-    lstm_case("X must be computed, not the constant 'data'", inputs={0: "data"}),
-    lstm_case("W, R and B must be constants, not the computed 'z'", inputs={3: "z"}),
-    lstm_case(FLOATS + "the int64 constant 'integers'", inputs={3: "integers"}),
-    lstm_case(
-        "R must have shape (directions, gates * hidden_size, hidden_size); LSTM has 4 gates, GRU 3,"
-        " not (1, 8, 2) with hidden_size 3",
-        attributes={"hidden_size": 3},
-    ),
     case("Add", FLOATS + "the integer input 'i'", "x", "i"),
     case("Mul", "shapes (2, 4) and (3, 4) must broadcast", "x", f32(3, 4)),
     case("Relu", "number of inputs must be 1, not 2", "x", "y"),
@@ -285,7 +234,7 @@ CASES = [
 ]  # fmt: skip
 
 
-ALL_CASES = [*CASES, *WINDOW_CASES, *ROW_CASES]
+ALL_CASES = [*CASES, *RECURRENT_CASES, *WINDOW_CASES, *ROW_CASES]
 
 
 def build(maker: ModelMaker, fill: Build) -> ModelMaker:

@@ -1,24 +1,40 @@
-"""LSTM and GRU: default activations, state in and out; other directions and layouts are rewritten
-as forward ones with the steps in front."""
+"""LSTM, GRU and RNN. The machine has an LSTM and a GRU with the default activations; all else is
+written out step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode
+from azsim.frontend.operators.activations import (
+    activation_names,
+    activations_of,
+    has_default_activations,
+)
+from azsim.frontend.operators.directions import (
+    DIRECTIONS,
+    INITIAL_C,
+    INITIAL_H,
+    SEQUENCE_LENS,
+    B,
+    P,
+    R,
+    Run,
+    W,
+    X,
+    directions,
+    lower_runs,
+)
+from azsim.frontend.operators.unrolled import MAX_STEPS, emit_unrolled
 from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
-from azsim.graph import StoredIntegers
 from azsim.graph.text import quoted, shape_text
 from azsim.graph.types import Attribute
 
-X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P = range(8)
-GATES = {"LSTM": 4, "GRU": 3}
-ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}
-DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 # -- rules --------------------------------------------------------------------------------------
@@ -36,21 +52,16 @@ def known_layout(node: OnnxNode) -> str | None:
     return None if layout in (0, 1) else str(layout)
 
 
-def default_activations(node: OnnxNode) -> str | None:
-    """activations must be Sigmoid, Tanh, Tanh (GRU: Sigmoid, Tanh) without alpha and beta"""
-    given = node.words("activations")
-    wanted = ACTIVATIONS[node.operator] * _directions(node)
-    if given is not None and tuple(name.title() for name in given) != wanted:
-        return quoted(", ".join(given))
-    for name in ("activation_alpha", "activation_beta"):
-        if node.attributes.get(name):
-            return f"with {name}"
-    return None
+def known_activations(node: OnnxNode) -> str | None:
+    """activations must be ONNX's (Sigmoid, Tanh, Relu, HardSigmoid, ...), 3 (GRU: 2, RNN: 1) for
+    each direction, with finite numbers (of Affine, ScaledTanh and ThresholdedRelu: given)."""
+    return None if activations_of(node) is not None else quoted(", ".join(activation_names(node)))
 
 
-def no_clip(node: OnnxNode) -> str | None:
-    """clip must be absent"""
-    return f"{node.real('clip', 0.0):g}" if "clip" in node.attributes else None
+def clip_is_positive(node: OnnxNode) -> str | None:
+    """clip must be positive and finite."""
+    clip = node.real("clip", 1.0)
+    return None if 0.0 < clip < math.inf else f"{clip:g}"
 
 
 def whole_sequences(node: OnnxNode) -> str | None:
@@ -71,10 +82,15 @@ def float_operands(node: OnnxNode) -> str | None:
     return float_inputs(replace(node, inputs=rest))
 
 
-def no_peepholes(node: OnnxNode) -> str | None:
-    """peephole weights P must be absent"""
+def peepholes_fit(node: OnnxNode) -> str | None:
+    """peephole weights P must be a constant of shape (directions, 3 * hidden_size)"""
     operand = node.operand(P)
-    return None if operand is None else quoted(operand.name)
+    if operand is None:
+        return None
+    if operand.data is None:
+        return f"the computed {quoted(operand.name)}"
+    wanted = (directions(node), 3 * node.require(R).shape[-1])
+    return None if operand.shape == wanted else shape_text(operand.shape)
 
 
 def input_is_computed(node: OnnxNode) -> str | None:
@@ -93,10 +109,11 @@ def weights_are_constants(node: OnnxNode) -> str | None:
 
 
 def recurrent_shape(node: OnnxNode) -> str | None:
-    """R must have shape (directions, gates * hidden_size, hidden_size); LSTM has 4 gates, GRU 3"""
+    """R must have shape (directions, gates * hidden_size, hidden_size); LSTM has 4 gates, GRU 3,
+    RNN 1"""
     shape = node.require(R).shape
     hidden = node.whole("hidden_size", shape[-1] if shape else 0)
-    wanted = (_directions(node), GATES[node.operator] * hidden, hidden)
+    wanted = (directions(node), GATES[node.operator] * hidden, hidden)
     return None if shape == wanted else f"{shape_text(shape)} with hidden_size {hidden}"
 
 
@@ -110,135 +127,65 @@ def gate_integers_fit(node: OnnxNode) -> str | None:
     return integers_beyond_8_bits(node.require(W)) or integers_beyond_8_bits(node.require(R))
 
 
+def parameters_fit(node: OnnxNode) -> str | None:
+    """X must have shape (steps, batch, features) (layout 1: batch first), W (directions, gates *
+    hidden_size, features), B (directions, 2 * gates * hidden_size)"""
+    x, weight, bias = node.require(X).shape, node.require(W).shape, node.operand(B)
+    many, rows, _ = node.require(R).shape
+    if len(x) != 3:
+        return f"X {shape_text(x)}"
+    if weight != (many, rows, x[2]):
+        return f"W {shape_text(weight)}"
+    fits = bias is None or bias.shape == (many, 2 * rows)
+    return None if fits or bias is None else f"B {shape_text(bias.shape)}"
+
+
+def states_fit(node: OnnxNode) -> str | None:
+    """initial states must have shape (directions, batch, hidden_size) (layout 1: batch first)"""
+    x, layout = node.require(X).shape, node.whole("layout", 0)
+    wanted = (directions(node), x[1 - layout], node.require(R).shape[2])
+    if layout:
+        wanted = (wanted[1], wanted[0], wanted[2])
+    for position in (INITIAL_H, INITIAL_C):
+        operand = node.operand(position)
+        if operand is not None and operand.shape != wanted:
+            return f"{shape_text(operand.shape)} of {quoted(operand.name)}"
+    return None
+
+
+def written_out(node: OnnxNode) -> bool:
+    """True if the node becomes other nodes step by step."""
+    peepholes = node.operand(P) if node.operator == "LSTM" else None
+    has_peepholes = peepholes is not None and bool(np.any(peepholes.data))
+    plain = has_default_activations(node) and "clip" not in node.attributes
+    return node.operator == "RNN" or has_peepholes or not plain
+
+
+def few_steps(node: OnnxNode) -> str | None:
+    """a node written out step by step (RNN, other activations, clip, peepholes) must have at most
+    512 steps"""
+    steps = node.require(X).shape[node.whole("layout", 0)]
+    return str(steps) if written_out(node) and steps > MAX_STEPS else None
+
+
+def initial_states_are_computed(node: OnnxNode) -> str | None:
+    """initial states of a node written out step by step must be computed, or constants of 0"""
+    for position in (INITIAL_H, INITIAL_C) if written_out(node) else ():
+        operand = node.operand(position)
+        if operand is not None and operand.data is not None and np.any(operand.data):
+            return f"the constant {quoted(operand.name)}"
+    return None
+
+
 # -- lowering -----------------------------------------------------------------------------------
 
 
-def _directions(node: OnnxNode) -> int:
-    return DIRECTIONS.get(node.word("direction", "forward"), 1)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One direction of a recurrent node: its index, whether it goes backwards, if it is the only
-    one."""
-
-    node: OnnxNode
-    builder: GraphBuilder
-    index: int
-    backwards: bool
-    only: bool
-
-    def label(self, part: str) -> str:
-        suffix = "" if self.only else f".{'backward' if self.backwards else 'forward'}"
-        return f"{self.node.name}{suffix}{part}"
-
-    def emit(
-        self,
-        part: str,
-        operator: str,
-        source: str,
-        attributes: dict[str, Attribute] | None = None,
-        target: tuple[int, ...] | None = None,
-    ) -> str:
-        """Append a moving node and return its output."""
-        output = self.builder.fresh_value(self.label(part))
-        name = self.builder.fresh_node(self.label(part))
-        self.builder.emit(name, operator, (source,), (output,), attributes, target)
-        return output
-
-    def constant(self, position: int) -> str:
-        """The direction's share of a constant input, as shape (1, ...)."""
-        operand = self.node.operand(position)
-        if operand is None:
-            return ""
-        if operand.shape[0] == 1 or operand.data is None:
-            return self.builder.use(operand)
-        part = slice(self.index, self.index + 1)
-        stored = operand.stored
-        if stored is not None:
-            scale = stored.scale[part] if stored.scale.shape[0] > 1 else stored.scale
-            stored = StoredIntegers(stored.integers[part], scale, stored.bits)
-        label = ("W", "R", "B")[position - 1]
-        return self.builder.derived(self.node, f"{label}{self.index}", operand.data[part], stored)
-
-    def initial(self, position: int) -> str:
-        """The direction's initial state (1, batch, hidden); "" where it is zero."""
-        operand = self.node.operand(position)
-        if operand is None or (operand.data is not None and not np.any(operand.data)):
-            return ""
-        source = self.builder.use(operand)
-        if self.node.whole("layout", 0):
-            source = self.emit(f".state{position}", "Transpose", source, {"perm": (1, 0, 2)})
-        shape = self.builder.values[source].shape
-        if shape[0] == 1:
-            return source
-        starts, ends = (self.index, 0, 0), (self.index + 1, *shape[1:])
-        slicing: dict[str, Attribute] = {"starts": starts, "ends": ends, "steps": (1, 1, 1)}
-        return self.emit(f".initial{position}", "Slice", source, slicing)
-
-    def reversed(self, part: str, source: str) -> str:
-        """`source` with its steps in the other order, where the direction wants that."""
-        if not self.backwards:
-            return source
-        steps = self.builder.values[source].shape[0]
-        order: dict[str, Attribute] = {"axis": 0, "indices": tuple(reversed(range(steps)))}
-        return self.emit(part, "Take", source, order)
-
-
-def _runs(node: OnnxNode, builder: GraphBuilder) -> list[_Run]:
-    direction = node.word("direction", "forward")
-    if direction == "bidirectional":
-        return [_Run(node, builder, index, bool(index), only=False) for index in range(2)]
-    return [_Run(node, builder, 0, direction == "reverse", only=True)]
-
-
-Emit = Callable[[_Run, str, tuple[str, ...]], None]  # run, x, names of its outputs
-
-
-def _lower_runs(node: OnnxNode, builder: GraphBuilder, states: int, emit: Emit) -> None:
-    """Run every direction and put the results together in the file's form."""
-    runs, layout = _runs(node, builder), node.whole("layout", 0)
-    wanted = (*node.outputs, "", "", "")[: 1 + states]
-    plain = len(runs) == 1 and not runs[0].backwards and not layout
-    x = builder.use(node.require(X))
-    if plain:
-        emit(runs[0], x, wanted)
-        return
-    if layout:
-        x = runs[0].emit(".steps", "Transpose", x, {"perm": (1, 0, 2)})
-    results = []
-    for run in runs:
-        names = tuple(
-            builder.fresh_value(run.label(f".y{place}")) if name else ""
-            for place, name in enumerate(wanted)
-        )
-        emit(run, run.reversed(".reversed", x), names)
-        results.append((run.reversed(".forth", names[0]) if names[0] else "", *names[1:]))
-    for place, name in enumerate(wanted):
-        if name:
-            _join(node, builder, name, [made[place] for made in results], place == 0)
-
-
-def _join(
-    node: OnnxNode, builder: GraphBuilder, name: str, parts: Sequence[str], is_sequence: bool
-) -> None:
-    """Directions side by side: in dimension 1 of Y, dimension 0 of a state; then the layout."""
-    layout, source = node.whole("layout", 0), parts[0]
-    if len(parts) > 1:
-        source = builder.fresh_value(f"{name}.both") if layout else name
-        label = builder.fresh_node(f"{node.name}.{name}.both")
-        builder.emit(label, "Concat", tuple(parts), (source,), {"axis": int(is_sequence)})
-    label = builder.fresh_node(f"{node.name}.{name}")
-    if layout:
-        perm = (2, 0, 1, 3) if is_sequence else (1, 0, 2)
-        builder.emit(label, "Transpose", (source,), (name,), {"perm": perm})
-    elif source != name:
-        target = builder.values[source].shape
-        builder.emit(label, "Reshape", (source,), (name,), target=target)
-
-
 def _lower_lstm(node: OnnxNode, builder: GraphBuilder) -> None:
-    def emit(run: _Run, x: str, outputs: tuple[str, ...]) -> None:
+    if written_out(node):
+        lower_runs(node, builder, 2, emit_unrolled)
+        return
+
+    def emit(run: Run, x: str, outputs: tuple[str, ...]) -> None:
         recurrent = node.require(R).data
         fed_back = recurrent is None or bool(np.any(recurrent))  # R of zeros multiplies nothing
         weights = run.constant(W), run.constant(R) if fed_back else "", run.constant(B)
@@ -249,11 +196,19 @@ def _lower_lstm(node: OnnxNode, builder: GraphBuilder) -> None:
         name = node.name if run.only else builder.fresh_node(run.label(""))
         builder.emit(name, "LSTM", (x, *weights, *states), outputs, attributes)
 
-    _lower_runs(node, builder, 2, emit)
+    lower_runs(node, builder, 2, emit)
+
+
+def _lower_rnn(node: OnnxNode, builder: GraphBuilder) -> None:
+    lower_runs(node, builder, 1, emit_unrolled)
 
 
 def _lower_gru(node: OnnxNode, builder: GraphBuilder) -> None:
-    def emit(run: _Run, x: str, outputs: tuple[str, ...]) -> None:
+    if written_out(node):
+        lower_runs(node, builder, 1, emit_unrolled)
+        return
+
+    def emit(run: Run, x: str, outputs: tuple[str, ...]) -> None:
         constants = tuple(run.constant(position) for position in (W, R, B))
         attributes: dict[str, Attribute] = {
             "hidden_size": node.require(R).shape[2],
@@ -263,36 +218,43 @@ def _lower_gru(node: OnnxNode, builder: GraphBuilder) -> None:
         inputs = (x, *constants, run.initial(INITIAL_H))
         builder.emit(name, "GRU", inputs, outputs, attributes)
 
-    _lower_runs(node, builder, 1, emit)
+    lower_runs(node, builder, 1, emit)
 
 
 _RULES = (
     known_direction,
     known_layout,
-    default_activations,
-    no_clip,
+    known_activations,
+    clip_is_positive,
     whole_sequences,
-)
-_WEIGHT_RULES = (
     float_operands,
     input_is_computed,
     weights_are_constants,
     recurrent_shape,
+    parameters_fit,
+    states_fit,
     gate_scales_are_per_row,
     gate_integers_fit,
+    few_steps,
+    initial_states_are_computed,
+)
+_FORMS = (
+    "other directions and layouts: between Take, Concat, Transpose; other activations, clip{}: step"
+    " by step"
 )
 
 SUPPORT = (
     Support(
         "LSTM",
-        "LSTM (other directions and layouts: between Take, Concat, Transpose)",
-        (*_RULES, no_peepholes, *_WEIGHT_RULES),
+        f"LSTM ({_FORMS.format(', peepholes')})",
+        (*_RULES[:8], recurrent_shape, peepholes_fit, *_RULES[9:]),
         _lower_lstm,
     ),
+    Support("GRU", f"GRU ({_FORMS.format('')})", _RULES, _lower_gru),
     Support(
-        "GRU",
-        "GRU (other directions and layouts: between Take, Concat, Transpose)",
-        (*_RULES, *_WEIGHT_RULES),
-        _lower_gru,
+        "RNN",
+        "MatMul of all steps; for each step MatMul, Add, Function",
+        _RULES,
+        _lower_rnn,
     ),
 )
