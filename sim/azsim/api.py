@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.branch_record import BranchWishes, refuse_with_branches, run_branched
-from azsim.calibration import Calibration, FloatPasses, Progress
-from azsim.compiler import CompressionPlan, batch_graph, compress_weights, lower_integers
-from azsim.compiler.cached import compile_cached, graph_key
+from azsim.calibration import Progress
 from azsim.config import ChipConfig, load_chip
 from azsim.config.host_traffic import TrafficPattern, load_traffic
 from azsim.counters import Counters, WeightPath
@@ -22,11 +20,17 @@ from azsim.energy import load_rates
 from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
-from azsim.frontend import Inputs, load_inputs, own_inputs, read_model
+from azsim.frontend import Inputs, own_inputs, read_model
 from azsim.frontend.branches import read_branches
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
-from azsim.program import Port, Program
+from azsim.preparing import (
+    Prepared,
+    calibrate_graph,
+    compile_calibrated,
+    prepare,
+    quantize_inputs,
+)
 from azsim.reference.integers import run_integers
 from azsim.report.files import check_wishes, write_run
 from azsim.report.record import HostTraffic, RunRecord, Verification
@@ -55,25 +59,6 @@ __all__ = [
 ]
 
 IntegerArray = npt.NDArray[np.integer[Any]]
-FloatArray = npt.NDArray[np.float32]
-
-MAX_FRAMES_PER_PASS = (
-    1024  # each frame of a pass has its own nodes: more only takes the host's time
-)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A graph with its inputs, compiled for a chip.
-
-    `integers` makes the integer graph when asked for, and keeps the float graph alive for it.
-    """
-
-    inputs: Inputs
-    calibration: Calibration
-    plan: CompressionPlan
-    program: Program
-    integers: Callable[[], IntegerGraph] | None
 
 
 def run(
@@ -161,18 +146,17 @@ def run(
         graph = model if isinstance(model, Graph) else read_model(model, dims)
         frames_of = input if input is not None else own_inputs(graph, frames)
         period_ms, source = frame_time(graph, frame_ms)
-        prepared = prepare(
-            graph, chip_config, frames_of, frames, wishes, calibrate, tell,
-            frames_per_pass=frames_per_pass, want_outputs=not timing_only, cache=cache,
-            session=session,
+        seeds = seeds_of(graph)
+        calibrated = calibrate_graph(
+            graph, frames_of, frames, wishes, calibrate, tell, frames_per_pass=frames_per_pass,
+            want_outputs=not timing_only, cache=cache, session=session,
         )  # fmt: skip
+        del graph  # the float weights are most of what a run holds, and not needed for long
+        prepared = compile_calibrated(calibrated, chip_config, tell, keep_integers=verify)
+        del calibrated
         tell("compiling kernels", 0, 1)
         warming.wait()
         tell("compiling kernels", 1, 1)
-    seeds = seeds_of(graph)
-    del graph  # the float weights are most of what a run holds, and not needed any more
-    if not verify:
-        prepared = replace(prepared, integers=None)
     steps = prepared.inputs.steps
     plan = None if wish is None else wish.plan(steps, frames_per_pass)
     modes = _Modes(timing_only, verify, explain, patterns, plan)
@@ -280,115 +264,8 @@ def _simulate(
     )
 
 
-def prepare(
-    graph: Graph,
-    chip: ChipConfig,
-    input: str | Path | Inputs,
-    frames: int | None,
-    wishes: PlanWishes,
-    calibrate: str | Path | Inputs | None,
-    progress: Progress,
-    *,
-    frames_per_pass: int = 1,
-    want_outputs: bool = True,
-    cache: bool = True,
-    session: Session | None = None,
-) -> Prepared:
-    """Calibrate and compile `graph`; the float outputs are kept if `want_outputs`."""
-    if frames is not None and frames < 1:
-        raise ConfigError(f"--frames: must be 1 or more, not {frames}")
-    if not 1 <= frames_per_pass <= MAX_FRAMES_PER_PASS:
-        raise ConfigError(
-            f"--frames-per-pass: must be 1 to {MAX_FRAMES_PER_PASS}, not {frames_per_pass}"
-        )
-    plan = wishes.plan(graph)
-    shared = session or Session()
-    batched = shared.once(
-        "batched", (graph,), frames_per_pass, lambda: batch_graph(graph, frames_per_pass)
-    )
-    inputs = load_inputs(input, graph, frames) if isinstance(input, str | Path) else input
-    key = shared.once("key", (graph,), None, lambda: graph_key(graph)) if cache else None
-    passes = FloatPasses(graph, key, progress)
-    calibration = shared.once(
-        "calibration",
-        (graph, inputs, calibrate),
-        want_outputs,
-        lambda: passes.calibrate(inputs, calibrate, want_outputs),
-    )
-    progress("compiling", 0, 1)
-    ranges = calibration.ranges
-
-    def integers() -> IntegerGraph:
-        return shared.once(
-            "integers",
-            (batched, ranges),
-            plan.to_json(),
-            lambda: compress_weights(batched, ranges, plan),
-        )
-
-    program = (
-        lower_integers(integers(), chip)
-        if key is None
-        else compile_cached(batched, chip, ranges, plan, f"{frames_per_pass} x {key}", integers)
-    )
-    progress("compiling", 1, 1)
-    return Prepared(inputs, calibration, plan, program, integers)
-
-
 def _silent(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-def quantize_inputs(
-    program: Program, inputs: Inputs, frames_per_pass: int = 1
-) -> Sequence[Mapping[str, IntegerArray]]:
-    """The frames as the integers the program expects, pass by pass, made when asked for.
-
-    int8: round half to even of value / scale, plus zero point, saturated (as ONNX QuantizeLinear).
-
-    Raises:
-        ConfigError: an index outside its table.
-    """
-    for port in program.inputs:
-        array = inputs.frames[port.name]
-        if port.index_rows and (array.min() < 0 or array.max() >= port.index_rows):
-            raise ConfigError(
-                f"input '{port.name}': each index must be 0..{port.index_rows - 1},"
-                f" not {int(array.min())}..{int(array.max())}"
-            )
-    return _IntegerSteps(program, inputs, frames_per_pass)
-
-
-class _IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
-    """Quantizes one pass at a time, so that a long recording is not held twice."""
-
-    def __init__(self, program: Program, inputs: Inputs, frames_per_pass: int) -> None:
-        self._ports, self._inputs, self._together = program.inputs, inputs, frames_per_pass
-
-    def __len__(self) -> int:
-        return -(-self._inputs.steps // self._together)
-
-    def __getitem__(self, step: Any) -> Any:
-        if not 0 <= step < len(self):
-            raise IndexError(step)
-        return {port.name: self._quantized(port, step) for port in self._ports}
-
-    def __iter__(self) -> Iterator[Mapping[str, IntegerArray]]:
-        return (self[step] for step in range(len(self)))
-
-    def _quantized(self, port: Port, step: int) -> IntegerArray:
-        last = self._inputs.steps - 1
-        together = self._together
-        frames = [min(k, last) for k in range(step * together, (step + 1) * together)]
-        array = self._inputs.frames[port.name][frames]
-        if together == 1:
-            array = array[0]
-        if port.index_rows:
-            return array.astype(np.int32)
-        limits = np.iinfo(port.element)
-        integers = np.rint(array.astype(np.float64) / port.scale) + port.zero_point
-        clipped: IntegerArray = np.clip(integers, limits.min, limits.max).astype(port.element)
-        return clipped
 
 
 def _per_frame(

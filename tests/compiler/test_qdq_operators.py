@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from qdq_models import (
     run_qdq,
 )
 
-from azsim.compiler import CompressionPlan, Ranges
-from azsim.compiler.cached import compile_cached
+from azsim.compiler import CompressionPlan, Ranges, compress_weights
+from azsim.compiler.cached import compile_cached, graph_key
 from azsim.config import load_chip
 from azsim.frontend import read_onnx
 from azsim.graph.integer import Linear, Requant
@@ -390,6 +391,8 @@ def test_the_program_cache_knows_models_apart(
     for maker in (*makers, other, makers[0]):
         graph = read_onnx(maker.save(tmp_path))
         ranges = Ranges(dict.fromkeys(graph.values, 1.0), {})
-        compile_cached(graph, load_chip("tiny"), ranges, CompressionPlan())
+        plan = CompressionPlan()
+        integers = partial(compress_weights, graph, ranges, plan)
+        compile_cached(load_chip("tiny"), ranges, plan, graph_key(graph), integers)
         keys.append(sorted(path.name for path in (tmp_path / "cache").rglob("*.azp")))
     assert [len(names) for names in keys] == [1, 2, 3, 4, 4]

@@ -14,7 +14,7 @@ from azsim.compiler.compress import CompressedTensor
 from azsim.compiler.fuse import fuse_graph
 from azsim.compiler.lower.weights import quantize_rows
 from azsim.compiler.plan import CompressionPlan
-from azsim.compiler.prune import prune_array, prune_graph
+from azsim.compiler.prune import prune_array, zero_shares
 from azsim.compiler.residency import choose_resident
 from azsim.errors import ConfigError
 from azsim.frontend import read_onnx
@@ -49,9 +49,13 @@ def test_only_weight_matrices_are_pruned(tmp_path: Path) -> None:
     maker.node("Add", ["p", "b"], ["y"])
     maker.output("y")
     graph = read_onnx(maker.save(tmp_path))
-    pruned = prune_graph(graph, CompressionPlan(sparsity=0.5))
-    assert np.count_nonzero(pruned.constant("w")) == 8
-    assert np.count_nonzero(pruned.constant("b")) == 4
+    assert zero_shares(graph, CompressionPlan(sparsity=0.5)) == {"w": 0.5}
+
+
+def test_of_equal_magnitudes_the_later_go_first() -> None:
+    weights = np.array([[2.0, -1.0, 1.0], [3.0, -1.0, 0.5]], np.float32)
+    assert prune_array(weights, 1 / 3).tolist() == [[2, -1, 1], [3, 0, 0]]
+    assert prune_array(weights, 1 / 2).tolist() == [[2, -1, 0], [3, 0, 0]]
 
 
 @given(bits=st.sampled_from([8, 6, 5, 4, 3, 2]), seed=st.integers(0, 50))

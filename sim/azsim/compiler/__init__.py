@@ -1,6 +1,6 @@
 """The compiler: passes from a float graph to a program, one file each, verified in between.
 
-[batch ->] layout -> prune -> fuse -> quantize -> spill -> tile -> place -> compress -> residency
+[batch ->] layout -> fuse -> prune -> quantize -> spill -> tile -> place -> compress -> residency
 -> emit
 """
 
@@ -15,7 +15,7 @@ from azsim.compiler.fuse import fuse_graph
 from azsim.compiler.layout import layout_graph
 from azsim.compiler.place import place_graph, verify_placement
 from azsim.compiler.plan import WEIGHT_BITS, CompressionPlan
-from azsim.compiler.prune import WEIGHT_INPUTS, prune_graph
+from azsim.compiler.prune import WEIGHT_INPUTS
 from azsim.compiler.quantize import quantize_graph
 from azsim.compiler.ranges import RangeRecorder, Ranges
 from azsim.compiler.residency import place_weights
@@ -51,12 +51,11 @@ def compile_graph(
 
 
 def compress_weights(graph: Graph, ranges: Ranges, plan: CompressionPlan) -> IntegerGraph:
-    """The first passes, which know no chip: layout, prune, fuse, quantize. The result is what
+    """The first passes, which know no chip: layout, fuse, prune, quantize. The result is what
     outputs mean."""
     plan.check_layers({node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS})
     graph, ranges = layout_graph(graph, ranges)
-    pruned = prune_graph(graph, plan)
-    integers = quantize_graph(pruned, ranges, plan, fuse_graph(pruned))
+    integers = quantize_graph(graph, ranges, plan, fuse_graph(graph))
     verify_integer_graph(integers)
     return integers
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from azsim.cache import ContentCache, content_key, content_parts, open_cache, source_key
-from azsim.compiler import compress_weights, lower_integers, program_limits
+from azsim.compiler import lower_integers, program_limits
 from azsim.compiler.plan import CompressionPlan
 from azsim.compiler.ranges import Ranges
 from azsim.compiler.reads import read_values, recorded_chip
@@ -27,30 +27,27 @@ def graph_key(graph: Graph) -> str:
 
 
 def compile_cached(
-    graph: Graph,
     chip: ChipConfig,
     ranges: Ranges,
     plan: CompressionPlan,
-    key: str | None = None,
-    integers: Callable[[], IntegerGraph] | None = None,
+    key: str,
+    integers: Callable[[], IntegerGraph],
 ) -> Program:
-    """`compile_graph`, or the program it made for the same content before.
+    """The program of `lower_integers`, or the one it made for the same content before.
 
-    `key` may name the content of `graph`, if the caller knows it already; `integers` may give its
-    integer graph.
+    `key` names the content of the float graph; `integers` gives its integer graph, and is not
+    called where the program is known.
 
     Raises:
         CacheError: a cache entry that is damaged; it names the file to delete.
         ConfigError: $AZSIM_CACHE_MB is not a whole number.
     """
     cache = open_cache()
-    about = ("program", source_key(), key or graph_key(graph), ranges, plan)
-    index = _Index(cache, content_key(content_parts(about)))
+    index = _Index(cache, content_key(content_parts(("program", source_key(), key, ranges, plan))))
     program = index.find(chip)
     if program is None:
-        made = compress_weights(graph, ranges, plan) if integers is None else integers()
         recorded, reads = recorded_chip(chip)
-        program = lower_integers(made, recorded)
+        program = lower_integers(integers(), recorded)
         index.store(program, chip, tuple(sorted(reads)))
     return program
 

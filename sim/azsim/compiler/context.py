@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from azsim.compiler.formats import Format, int8_scale
 from azsim.compiler.fuse import Fusion
 from azsim.compiler.plan import CompressionPlan
+from azsim.compiler.prune import prune_array, zero_shares
 from azsim.compiler.ranges import Ranges
 from azsim.errors import CompileError
 from azsim.graph import Graph, Node, Value, ValueKind
@@ -41,6 +43,8 @@ class LoweringContext:
         self.requantized: dict[str, str] = {}  # node -> how its model's integers were changed
         self.tables: dict[str, str] = {}  # entries of a table -> the constant that holds them
         self._converted: dict[tuple[str, Format], str] = {}
+        self._shares = zero_shares(graph, plan)
+        self._pruned: Value | None = None
         self._weights: dict[tuple[str, str, int], object] = {}
         for name in graph.inputs:
             self.declare(name, IntegerKind.INPUT)
@@ -149,6 +153,14 @@ class LoweringContext:
     def is_constant(self, name: str) -> bool:
         """True if float value `name` is data of the model."""
         return self.graph.values[name].kind is ValueKind.CONSTANT
+
+    def pruned(self, name: str) -> Value:
+        """Return weight matrix `name` with the zeros that the plan wants; the last one is kept."""
+        if self._pruned is None or self._pruned.name != name:
+            value = self.graph.values[name]
+            assert value.data is not None  # the verifier made sure
+            self._pruned = replace(value, data=prune_array(value.data, self._shares[name]))
+        return self._pruned
 
     def cached_weights(self, name: str, part: str, bits: int, make: object) -> object:
         """Return `make()` once per (weight value, part, bits): shared matrices share one stream."""

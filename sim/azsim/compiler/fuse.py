@@ -1,4 +1,4 @@
-"""Pass 3, fuse: find what one command sequence computes together.
+"""Pass 2, fuse: find what one command sequence computes together.
 
 MatMul or Conv + Add of a constant row + Relu become one product with bias and lower bound, Add or
 Mul and Relu one element-wise command. The float graph stays as it is; the result says which nodes

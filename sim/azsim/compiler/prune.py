@@ -1,15 +1,17 @@
-"""Pass 2, prune: set the smallest weights of each matrix to zero until a share of zeros is
-reached."""
+"""Pass 3, prune: set the smallest weights of each matrix to zero until a share of zeros is
+reached.
+
+Matrices are pruned one at a time, when they are quantized: a pruned float copy of all of them would
+double what a compilation holds.
+"""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler.plan import CompressionPlan
-from azsim.graph import Graph, Node, Value
+from azsim.graph import Graph, Node
 
 # operator -> input positions that hold weight matrices
 WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
@@ -20,19 +22,16 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
 }
 
 
-def prune_graph(graph: Graph, plan: CompressionPlan) -> Graph:
-    """Return the graph with each weight matrix pruned by magnitude to `plan`'s share of zeros.
+def zero_shares(graph: Graph, plan: CompressionPlan) -> dict[str, float]:
+    """Return the share of zeros that `plan` wants of each weight matrix, by name.
 
-    Zeros already there count. A matrix used by two nodes is pruned to the larger share of the two.
+    A matrix used by two nodes has the larger share of the two.
     """
     shares: dict[str, float] = {}
     for node in graph.nodes:
         for name in weight_names(node):
             shares[name] = max(shares.get(name, 0.0), plan.sparsity_of(node.name))
-    values = dict(graph.values)
-    for name, share in shares.items():
-        values[name] = _pruned(values[name], share)
-    return replace(graph, values=values)
+    return shares
 
 
 def weight_names(node: Node) -> tuple[str, ...]:
@@ -41,19 +40,16 @@ def weight_names(node: Node) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _pruned(value: Value, share: float) -> Value:
-    assert value.data is not None  # weights are constants: the graph was verified
-    return replace(value, data=prune_array(value.data, share))
-
-
 def prune_array(weights: npt.NDArray[np.generic], share: float) -> npt.NDArray[np.generic]:
-    """Return `weights` with at least round(share x size) zeros; of equal magnitudes the later go
-    first."""
+    """Return `weights` with at least round(share x size) zeros, zeros already there counted; of
+    equal magnitudes the later go first."""
     wanted = round(share * weights.size)
-    missing = wanted - int(weights.size - np.count_nonzero(weights))
-    if missing <= 0:
+    if wanted <= weights.size - np.count_nonzero(weights):
         return weights
-    result = weights.copy().reshape(-1)
-    smallest = np.argpartition(np.abs(result), wanted - 1)[:wanted]
-    result[smallest] = 0
-    return result.reshape(weights.shape)
+    magnitudes = np.abs(weights).reshape(-1)
+    limit = np.partition(magnitudes, wanted - 1)[wanted - 1]
+    equal = np.flatnonzero(magnitudes == limit)
+    gone = magnitudes < limit
+    gone[equal[len(equal) - (wanted - np.count_nonzero(gone)) :]] = True
+    result: npt.NDArray[np.generic] = np.where(gone.reshape(weights.shape), 0, weights)
+    return result.astype(weights.dtype, copy=False)

@@ -76,11 +76,12 @@ def own_or_rounded(
     A model's own integers are taken as they are unless the plan wants fewer bits than they need;
     where they need fewer than their type has, the plan's bits are their width.
     """
-    value, wanted = context.graph.values[name], context.plan.bits_of(node.name)
-    assert value.data is not None  # the verifier made sure
-    data, stored = value.data, value.stored
+    wanted = context.plan.bits_of(node.name)
 
     def make() -> QuantizedWeights:
+        value = context.pruned(name)
+        data, stored = value.data, value.stored
+        assert data is not None
         if stored is None:
             return quantize_rows(rows(data), wanted)
         kept = np.where(rows(data) == 0, 0, rows(stored.integers))  # pruned ones are zero
