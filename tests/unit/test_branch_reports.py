@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from command import azsim
+from report_cases import make_record
+from report_pages import save_run
 from trace_file import TraceFile, read_trace
 
 from azsim import api
 from azsim.frontend import Inputs
-from azsim.report.branches import COSTS, branch_summary
+from azsim.report.branches import COSTS, branch_summary, write_branch_report
 from azsim.report.record import RunRecord
+from azsim.report.summary import build_summary, save_summary
 from azsim.report.trace import TraceWish, traced_passes
 from azsim.report.trace import wish as wish_module
 from azsim.zoo import build_zoo, save_onnx
@@ -187,6 +193,75 @@ def test_explain_tells_of_each_part(folder: Path, net: Path) -> None:
             first = trace.branch_cycles[trace.chosen.index(name)]
         assert path.cycles == first
         assert f"weight path, {name}, its first frame, {first:,} cycles\n" in done.out
+
+
+def test_the_screen_tells_of_the_branches(folder: Path) -> None:
+    done = azsim("run", "net.onnx", "-i", "x.npz", "--timing-only", "--set", NO_STORE)
+    assert done.code == 0
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    summary = branch_summary(run(folder / "net.onnx"))
+    assert summary is not None
+    then, other = (summary["branches"][name] for name in ("then", "else"))
+    shown = (
+        f"branches then {then['frames']} frames, {then['cycles_per_frame']:,.0f} cycles;"
+        f" else {other['frames']} frames, {other['cycles_per_frame']:,.0f} cycles;"
+        f" {summary['switches']} switches"
+    )
+    assert shown in lines
+    products = 100 * summary["saving"]["products"]
+    (saved,) = (line for line in lines if line.startswith("saved by them"))
+    assert saved.startswith("saved by them against then always: cycles ")
+    assert f" products {products:.1f} %, energy " in saved
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+def saved(record: RunRecord, folder: Path) -> Path:
+    """What a page is built from, without pictures."""
+    folder.mkdir()
+    save_summary(build_summary(record), folder / "summary.json")
+    write_branch_report(record, folder / "BRANCH_REPORT.csv")
+    return folder
+
+
+def test_page_has_a_section_of_branches(net: Path, tmp_path: Path) -> None:
+    record = run(net)
+    assert record.branches is not None
+    hostile = replace(record.branches, node="<script>alert(1)</script>")
+    folder = saved(replace(record, branches=hostile), tmp_path / "run")
+    assert azsim("report", folder).code == 0
+    text = (folder / "report.html").read_text()
+    section = text[text.index('id="branches"') : text.index('id="layers"')]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; chooses in each frame." in section
+    assert "<script>alert" not in text
+    assert f"Branches, {int(record.branches.switched.sum())} switches" in section
+    assert "Saved against then in every frame" in section
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", section)
+    assert cells[:3] == ["then", "15", "37.5"]
+    assert cells[9:12] == ["else", "25", "62.5"]
+    figures = json.loads(re.findall(r'id="figures"[^>]*>(.*?)</script>', text, re.DOTALL)[0])
+    frames = {trace["name"]: trace["x"] for trace in figures["branch-plot"]["data"][:2]}
+    for name in ("then", "else"):
+        assert frames[name] == np.flatnonzero(record.branches.takes(name)).tolist()
+
+
+def test_page_of_other_runs_has_no_such_section(tmp_path: Path) -> None:
+    folder = save_run(make_record(), tmp_path / "run")
+    assert azsim("report", folder).code == 0
+    assert 'id="branches"' not in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["frame,branch\n0,then\n", "branch,cycles,dram_bytes\nthen,-1,2\n", 'branch,cycles\n"then\n'],
+)
+def test_a_damaged_table_of_frames_is_one_line(net: Path, tmp_path: Path, text: str) -> None:
+    folder = saved(run(net), tmp_path / "run")
+    (folder / "BRANCH_REPORT.csv").write_text(text)
+    done = azsim("report", folder)
+    path = folder / "BRANCH_REPORT.csv"
+    assert (done.code, done.err) == (2, f"azsim: {path}: must be a table as azsim writes it\n")
 
 
 def test_the_last_line_names_the_trace(folder: Path) -> None:

@@ -25,6 +25,7 @@ WORST_LAYERS, BOUND_NAME = 10, 18  # listed against their lower bound
 TWO_PAIRS_COLUMNS = 96  # room for two labels with their values side by side
 LAYER_COLUMNS = 64  # of the table of layers, without the name
 SHORTEST_NAME, LONGEST_NAME = 12, 34
+_SAVED = {"cycles": "cycles", "dram_bytes": "DRAM", "products": "products", "energy_pj": "energy"}
 GOOD, BAD, DIM = "green", "bold red", "dim"
 
 Figure = tuple[str, str, str]  # label, value, style of the value
@@ -106,6 +107,7 @@ def _memory_figures(s: Summary) -> Iterator[Figure]:
 def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
     """Figures that take a line of their own."""
     yield from _bound_figures(s, width)
+    yield from _branch_figures(s["branches"])
     yield "SQNR", _sqnr(s["sqnr_db"], s["timing_only"], width), ""
     if s["requantized"]:
         yield "requantized", one_line(s["requantized"]), ""
@@ -114,6 +116,21 @@ def _long_figures(s: Summary, width: int) -> Iterator[Figure]:
         size, cycles = _size(s["weight_store_bytes"]), s["weight_store_fill_cycles"]
         yield "weight store", f"{size} of the stream, read once: {cycles:,} cycles not counted", ""
     yield from _memory_lines(s)
+
+
+def _branch_figures(branches: dict[str, Any] | None) -> Iterator[Figure]:
+    """Which branch the frames took, and what the choice saves."""
+    if branches is None:
+        return
+    of_each = [
+        f"{name} {_count(one['frames'], 'frame')}, {_number(one['cycles_per_frame'], 0)} cycles"
+        for name, one in branches["branches"].items()
+    ]
+    yield "branches", f"{'; '.join(of_each)}; {_count(branches['switches'], 'switch')}", ""
+    saving = branches["saving"]
+    if saving is not None:
+        shares = [f"{name} {_percent(saving[key])}" for key, name in _SAVED.items()]
+        yield "saved by them", f"against {saving['against']} always: {', '.join(shares)}", ""
 
 
 def _memory_lines(s: Summary) -> Iterator[Figure]:
@@ -318,7 +335,7 @@ def _short(name: str, characters: int) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    plural = "es" if what.endswith("s") else "s"
+    plural = "es" if what.endswith(("s", "ch")) else "s"
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}{plural}"
 
 

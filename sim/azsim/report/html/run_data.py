@@ -17,6 +17,7 @@ LARGEST_BYTES = 1 << 24
 MOST_SLICES = 4000
 Whole = Annotated[int, Field(ge=0)]
 Real = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+Share = Annotated[float, Field(allow_inf_nan=False, le=1)]
 
 
 class _Part(BaseModel):
@@ -141,6 +142,40 @@ class WeightPath(_Part):
     layers: list[PathLayer]
 
 
+class BranchCosts(_Part):
+    """Means over the frames of a branch; runs before version 0.2 know only the first ones."""
+
+    frames: Whole
+    share: Real | None
+    cycles_per_frame: Real | None
+    dram_bytes_per_frame: Real | None
+    products_per_frame: Real | None = None
+    energy_pj_per_frame: Real | None = None
+    cycles_after_switch: Real | None = None
+    cycles_without_switch: Real | None = None
+
+
+class Saving(_Part):
+    """What the choice saves against a branch, as shares; below 0 it costs."""
+
+    against: str
+    cycles: Share | None
+    dram_bytes: Share | None
+    products: Share | None
+    energy_pj: Share | None
+
+
+class Branches(_Part):
+    """Section `branches`."""
+
+    node: str
+    decision_cycles: Whole
+    switches: Whole
+    arbitrator_cycles_per_frame: Real | None
+    branches: Annotated[dict[str, BranchCosts], Field(max_length=2)]
+    saving: Saving | None = None
+
+
 class Run(_Part):
     """summary.json, as far as a page shows it."""
 
@@ -191,6 +226,7 @@ class Run(_Part):
     energy: Energy
     layers: list[Layer]
     weight_path: WeightPath | None
+    branches: Branches | None = None
 
     @property
     def passes(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from azsim.report.html.branch_section import Frame, branch_section, load_frames
 from azsim.report.html.energy_plots import energy_plots
 from azsim.report.html.library import require_packages
 from azsim.report.html.page import Page, save_page
@@ -45,7 +46,7 @@ def save_run_page(folder: Path, path: Path) -> None:
     """
     require_packages()
     run, timeline = load_run(folder)
-    save_page(run_page(run, timeline), path)
+    save_page(run_page(run, timeline, load_frames(folder)), path)
 
 
 def notice_of(*statuses: str) -> str:
@@ -59,10 +60,16 @@ def notice_of(*statuses: str) -> str:
     return f"Chip parameters are: {named}. All figures are those of the model."
 
 
-def run_page(run: Run, timeline: Timeline | None) -> Page:
-    """Return the page of one run."""
-    sections = [_summary(run), _layers(run), _timeline(timeline), _stalls(run), _roofline(run)]
-    sections += [_energy(run), *_weight_path(run.weight_path), _setting(run)]
+def run_page(run: Run, timeline: Timeline | None, frames: Sequence[Frame] = ()) -> Page:
+    """Return the page of one run; `frames` are those of a model with branches."""
+    sections = [_summary(run), *branch_section(run, frames), _layers(run)]
+    if run.branches is None:  # each part has a first step of its own
+        sections.append(_timeline(timeline))
+    sections += [_stalls(run), _roofline(run)]
+    sections.append(_energy(run))
+    if run.branches is None:
+        sections += _weight_path(run.weight_path)
+    sections.append(_setting(run))
     return Page(
         title=f"{short(run.model, 80)} on {short(run.chip, 40)} ({short(run.status, 20)})",
         about=f"{run.frames:,} frames of {number_text(run.frame_ms)} ms, {run.frames_per_pass} "
