@@ -18,6 +18,7 @@ from azsim.zoo.model import (
 )
 
 EPSILON = 1e-5  # of norms, as frameworks have it
+NO_SHARE = -1e8  # score of a key that does not count
 
 
 def shape_constant(maker: NetMaker, shape: tuple[int, ...]) -> str:
@@ -31,13 +32,13 @@ def number_constant(maker: NetMaker, value: float) -> str:
     return maker.constant(f"number_{value:g}", np.array(value, dtype=np.float32))
 
 
-def layer_norm(maker: NetMaker, name: str, x: str, width: int) -> str:
+def layer_norm(maker: NetMaker, name: str, x: str, width: int, epsilon: float = EPSILON) -> str:
     """Layer norm over the last axis, with gains near 1 and small biases."""
     maker.layers.append(CountedLayer(name, 2 * width))
     gain = maker.constant(f"{name}.gain", 1 + maker.deviates((width,), BIAS_DEVIATION))
     bias = maker.constant(f"{name}.bias", maker.deviates((width,), BIAS_DEVIATION))
     inputs = [x, gain, bias]
-    return maker.operator("LayerNormalization", name, inputs, axis=-1, epsilon=EPSILON)
+    return maker.operator("LayerNormalization", name, inputs, axis=-1, epsilon=epsilon)
 
 
 def root_mean_square_norm(maker: NetMaker, name: str, x: str) -> str:
@@ -73,8 +74,13 @@ class Heads:
         return self.heads * self.head_width
 
 
-def attention(maker: NetMaker, name: str, sizes: Heads, q: str, k: str, v: str) -> str:
-    """Softmax(q k / sqrt(head width)) v; q (queries, width), k and v (keys, width)."""
+def attention(
+    maker: NetMaker, name: str, sizes: Heads, q: str, k: str, v: str, empty: str | None = None
+) -> str:
+    """Softmax(q k / sqrt(head width)) v; q (queries, width), k and v (keys, width).
+
+    `empty`: bool (1, keys), true for keys that do not count.
+    """
     macs = sizes.queries * sizes.keys * sizes.width
     maker.layers.append(CountedLayer(f"{name}.scores", 0, macs))
     maker.layers.append(CountedLayer(f"{name}.mix", 0, macs))
@@ -89,6 +95,9 @@ def attention(maker: NetMaker, name: str, sizes: Heads, q: str, k: str, v: str) 
     scores = maker.operator("MatMul", f"{name}.scores", [parts["q"], parts["k"]])
     scale = number_constant(maker, sizes.head_width**-0.5)
     scores = maker.operator("Mul", f"{name}.scaled", [scores, scale])
+    if empty is not None:
+        choices = [empty, number_constant(maker, NO_SHARE), scores]
+        scores = maker.operator("Where", f"{name}.counting", choices)
     shares = maker.operator("Softmax", f"{name}.shares", [scores], axis=-1)
     mixed = maker.operator("MatMul", f"{name}.mix", [shares, parts["v"]])
     mixed = maker.operator("Transpose", f"{name}.back", [mixed], perm=(1, 0, 2))
