@@ -80,3 +80,36 @@ def frames_file(folder: Path, shape: tuple[int, ...], steps: int = 12, name: str
     data = np.random.default_rng(7).standard_normal((steps, *shape)).astype(np.float32)
     np.savez(folder / name, x=data)
     return folder / name
+
+
+def recurrent_net(folder: Path, operator: str = "LSTM") -> Path:
+    """Both directions with constant initial states over 5 steps of 24, then a product."""
+    rng = np.random.default_rng(8)
+    gates = {"LSTM": 4, "GRU": 3}[operator] * 16
+    maker = ModelMaker()
+    maker.input("x", (5, 1, 24))
+    shapes = {"W": (2, gates, 24), "R": (2, gates, 16), "B": (2, 2 * gates), "h": (2, 1, 16)}
+    names = [maker.tensor(name, rng.normal(size=shape) * 0.3) for name, shape in shapes.items()]
+    states = [maker.tensor("c", rng.normal(size=(2, 1, 16)) * 0.3)] if operator == "LSTM" else []
+    inputs = ["x", *names[:3], "", names[3], *states]
+    words = {"hidden_size": 16, "direction": "bidirectional"}
+    maker.node(operator, inputs, ["Y"], name="rnn", **words)
+    maker.tensor("shape", [5, 32], np.int64)
+    maker.node("Transpose", ["Y"], ["T"], perm=[0, 2, 1, 3])
+    maker.node("Reshape", ["T", "shape"], ["q"])
+    maker.node(
+        "MatMul", ["q", maker.tensor("w", rng.normal(size=(32, 6)) * 0.4)], ["y"], name="out"
+    )
+    maker.output("y", (5, 6))
+    return maker.save(folder, "rnn.onnx")
+
+
+def batch_norm(maker: ModelMaker, source: str, result: str, channels: int) -> None:
+    """A BatchNormalization of random statistics."""
+    rng = np.random.default_rng(5)
+    stats = {
+        "gamma": rng.uniform(0.5, 2.0, channels), "beta": rng.normal(size=channels),
+        "mean": rng.normal(size=channels), "variance": rng.uniform(0.5, 2.0, channels),
+    }  # fmt: skip
+    names = [maker.tensor(f"{result}.{name}", data) for name, data in stats.items()]
+    maker.node("BatchNormalization", [source, *names], [result], name=f"{result}.norm")

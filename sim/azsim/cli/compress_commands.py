@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from azsim.cli.options import ChipOption, ModelArgument, SetOption
+from azsim.cli.options import ChipOption, DimOption, ModelArgument, SetOption, dim_sizes
 from azsim.cli.progress import progress_bars
 from azsim.cli.screen import plain_table, reader_may_leave, screen
 from azsim.compress import (
@@ -109,6 +109,10 @@ def compress(
             "--budget-mb-per-s", metavar="X", help="Choose widths: weights read from DRAM."
         ),
     ] = None,
+    no_fold: Annotated[
+        bool,
+        typer.Option("--no-fold", help="Leave batch norms behind products as they are."),
+    ] = False,
     scan: Annotated[
         bool,
         typer.Option("--scan", help="Also each layer alone in each width: table, .csv, .png."),
@@ -117,6 +121,7 @@ def compress(
         Path | None,
         typer.Option("--plan-out", metavar="FILE", help="Write the plan of each layer, YAML."),
     ] = None,
+    dim: DimOption = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
@@ -164,6 +169,8 @@ def compress(
             budget=budget,
             plan_file=plan_out,
             scan=scan,
+            dims=dim_sizes(dim),
+            fold=not no_fold,
             progress=progress,
         )
     with reader_may_leave():
@@ -253,6 +260,7 @@ def diff(
             help="Frames that set scales which the models do not hold; default: noise.",
         ),
     ] = None,
+    dim: DimOption = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
@@ -267,7 +275,7 @@ def diff(
       azsim diff old.onnx new.onnx
       azsim diff old.onnx new.onnx --set decoder.profile=ans --json
     """
-    update = diff_models(old, new, load_chip(chip, overrides or ()), input)
+    update = diff_models(old, new, load_chip(chip, overrides or ()), input, dim_sizes(dim))
     with reader_may_leave():
         if as_json:
             print(json.dumps(update.to_json(), indent=2))
@@ -311,6 +319,7 @@ def formats(
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Frames to run; default: all.")
     ] = None,
+    dim: DimOption = None,
     chip: ChipOption = "az1",
     overrides: SetOption = None,
     profiles: Annotated[
@@ -343,7 +352,9 @@ def formats(
         check_folder(out)
     config = load_chip(chip, overrides or ())
     with progress_bars() as progress:
-        study = study_formats(model, config, choices, input, frames, progress)
+        study = study_formats(
+            model, config, choices, input, frames, dims=dim_sizes(dim), tell=progress
+        )
     files = () if out is None else write_formats(study, out)
     with reader_may_leave():
         if as_json:

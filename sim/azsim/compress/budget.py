@@ -121,11 +121,13 @@ def _cost(
 ) -> int:
     """Of all layers together, by the encoder."""
     made = {
-        name: tuple(compress_rows(part.rows, plan) for part in material.source.parts[name])
+        name: tuple(
+            compress_rows(part.rows, plan, part.directions) for part in material.source.parts[name]
+        )
         for name, plan in plans.items()
     }
     graph = with_weights(material.unfolded, material.source, made)
-    bits = {name: plan.stream_bits for name, plan in plans.items()}
+    bits = material.source.by_node({name: plan.stream_bits for name, plan in plans.items()})
     sizes = layer_sizes(graph, material.ranges, CompressionPlan(layer_bits=bits), chip)
     return budget.cost(total(sizes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def study_formats(
     choices: Choices,
     input: str | Path | None = None,
     frames: int | None = None,
+    dims: Mapping[str, int] | None = None,
     tell: Tell | None = None,
 ) -> FormatStudy:
     """Compile and time `model` on `chip` in every format of `choices`.
@@ -117,12 +118,13 @@ def study_formats(
     Args:
         input: frames that set the scales and are timed; None takes a frame of noise. `frames`: how
             many of them.
+        dims: sizes of the dimensions that the model leaves open.
         tell: called as tell(stage, done, total).
 
     Raises:
         AzsimError: a model or frames that cannot be taken, or that fit the chip in no format.
     """
-    graph = read_onnx(model)
+    graph = read_onnx(model, dims)
     if input is None:
         inputs = Inputs(noise_frames(graph), "one frame of noise")
     else:

@@ -39,7 +39,7 @@ class Material:
         eight = LayerPlan()
         source = self.source
         made = {
-            name: tuple(compress_rows(part.rows, eight) for part in parts)
+            name: tuple(compress_rows(part.rows, eight, part.directions) for part in parts)
             for name, parts in source.parts.items()
         }
         writer = QdqWriter(source)
@@ -52,13 +52,16 @@ class Material:
         for number, (name, plan) in enumerate(plans.items()):
             parts = self.source.parts[name]
             if not all(_stays(part, plan) for part in parts):
-                made[name] = tuple(compress_rows(part.rows, plan) for part in parts)
+                made[name] = tuple(
+                    compress_rows(part.rows, plan, part.directions) for part in parts
+                )
             self.tell("compressing", number + 1, len(plans))
         return made
 
 
 def _stays(part: WeightPart, plan: LayerPlan) -> bool:
-    zeros = 1.0 - int(np.count_nonzero(part.rows)) / part.rows.size
+    halves = np.split(part.rows, part.directions)
+    zeros = min(1.0 - int(np.count_nonzero(half)) / half.size for half in halves)
     enough = plan.sparsity <= zeros and plan.codebook == 0
     return enough and 0 < part.stored_bits <= plan.bits
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from azsim.compiler import CompressionPlan, RangeRecorder, Ranges, compress_weights
 from azsim.compiler.compress import compress_graph
-from azsim.compiler.prune import WEIGHT_INPUTS, weight_names
+from azsim.compiler.prune import WEIGHT_INPUTS
 from azsim.compiler.residency import choose_resident
 from azsim.compiler.state_spill import fit_graph
 from azsim.compiler.tile import tile_graph
-from azsim.compress.source import SourceModel
+from azsim.compress.source import SourceModel, WeightPart, weight_values
 from azsim.compress.weights import IntegerRows
 from azsim.config import ChipConfig
 from azsim.graph import Graph, StoredIntegers, Value
-from azsim.graph.integer import IntegerGraph, Linear
+from azsim.graph.integer import EmbedRows, IntegerGraph, Linear
 from azsim.graph.integer_spatial import Depthwise
 from azsim.reference.floats import run_floats
 
@@ -56,15 +56,15 @@ class LayerSize:
 def layer_sizes(
     graph: Graph, ranges: Ranges, plan: CompressionPlan, chip: ChipConfig
 ) -> dict[str, LayerSize]:
-    """Compress the weights for `chip` and return the size of each layer with weights.
+    """Compress the weights for `chip` and return the size of each node of `graph` with weights.
 
-    A matrix that several layers share counts for the first. Weights of depthwise convolutions are
-    raw bytes, as the chip reads them.
+    A matrix that several nodes share counts for the first. Weights of depthwise convolutions and
+    tables are raw bytes, as the chip reads them; of a table a step fetches the rows it looks up.
 
     Raises:
         CompileError: the graph cannot be computed in integers, or not tiled for the chip.
     """
-    layers = [node.name for node in graph.nodes if node.operator in WEIGHT_INPUTS]
+    layers = [n.name for n in graph.nodes if n.operator in (*WEIGHT_INPUTS, "Embed")]
     integers = fit_graph(compress_weights(graph, ranges, plan), chip)
     tensors = compress_graph(integers, tile_graph(integers, chip), chip)
     resident = choose_resident(list(tensors.values()), chip.weight_store.capacity_kb * 1024)
@@ -81,7 +81,21 @@ def layer_sizes(
         layer = _layer_of(name, sizes)
         made = LayerSize(weights.size, int(np.count_nonzero(weights)), weights.size, weights.size)
         sizes[layer] = sizes.get(layer, LayerSize()).plus(made)
+    for node in integers.nodes:
+        if isinstance(node, EmbedRows):
+            table, fetched = node.table, integers.tensors[node.y].size
+            layer = _layer_of(node.name, sizes)
+            made = LayerSize(table.size, int(np.count_nonzero(table)), table.size, fetched)
+            sizes[layer] = sizes.get(layer, LayerSize()).plus(made)
     return sizes
+
+
+def source_sizes(source: SourceModel, sizes: Mapping[str, LayerSize]) -> dict[str, LayerSize]:
+    """Sizes by layer of the file, of all its nodes; those of other nodes are left out."""
+    return {
+        layer: total({node: sizes.get(node, LayerSize()) for node in nodes})
+        for layer, nodes in source.nodes.items()
+    }
 
 
 def _depthwise(integers: IntegerGraph) -> dict[str, npt.NDArray[np.generic]]:
@@ -129,22 +143,25 @@ def with_weights(
     values = dict(graph.values)
     nodes = {node.name: node for node in graph.nodes}
     for layer, matrices in layers.items():
-        names = weight_names(nodes[layer])
-        for number, (name, part) in enumerate(zip(names, source.parts[layer], strict=True)):
-            if matrices is None:
-                data = part.graph_form(part.rows * np.float32(part.factor))
-                values[name] = _value(values[name], data, None)
-                continue
-            rows = matrices[number]
-            column = np.broadcast_to(rows.scales[:, None], (len(rows.integers), 1))
-            scale = part.graph_form(np.broadcast_to(column, rows.integers.shape))
-            stored = part.graph_form(rows.integers).astype(np.int8, copy=False)
-            wide = scale.astype(np.float64) * part.factor
-            data = stored.astype(np.float32) * wide.astype(np.float32)
-            values[name] = _value(
-                values[name], data, StoredIntegers(stored, _thin(wide, stored.shape), 8)
-            )
+        for run, node in enumerate(source.nodes[layer]):
+            names = weight_values(nodes[node])
+            for number, (name, part) in enumerate(zip(names, source.parts[layer], strict=True)):
+                if name:
+                    rows = None if matrices is None else matrices[number]
+                    values[name] = _with_rows(values[name], part, rows, run)
     return replace(graph, values=values)
+
+
+def _with_rows(value: Value, part: WeightPart, rows: IntegerRows | None, run: int) -> Value:
+    if rows is None:
+        data = part.graph_form(part.rows * np.float32(part.factor), run)
+        return _value(value, data, None)
+    column = np.broadcast_to(rows.scales[:, None], (len(rows.integers), 1))
+    scale = part.graph_form(np.broadcast_to(column, rows.integers.shape), run)
+    stored = part.graph_form(rows.integers, run).astype(np.int8, copy=False)
+    wide = scale.astype(np.float64) * part.factor
+    data = stored.astype(np.float32) * wide.astype(np.float32)
+    return _value(value, data, StoredIntegers(stored, _thin(wide, stored.shape), 8))
 
 
 def _value(value: Value, data: npt.NDArray[np.generic], stored: StoredIntegers | None) -> Value:

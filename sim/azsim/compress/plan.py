@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from azsim.compiler import WEIGHT_BITS, CompressionPlan
+from azsim.compress.source import SourceModel
 from azsim.config._block import Block
 from azsim.config._yaml import Document, dotted, parse_document, printable, read_text, shown_value
 from azsim.config.load import must_be
@@ -85,6 +86,10 @@ class Wish(Block):
             raise PydanticCustomError("plan_value", "must be 0 or more and below 1")
         return value
 
+    def for_table(self) -> Wish:
+        """What of this, said of all layers, a table follows: how its scales are chosen."""
+        return Wish(scales=self.scales, calibration=self.calibration)
+
     def over(self, plan: LayerPlan) -> LayerPlan:
         """Return `plan` with what is said here; bits and codebook replace each other."""
         said = {k: getattr(self, k) for k in _WISHES if getattr(self, k) is not None}
@@ -108,24 +113,30 @@ class WeightPlan:
     """A plan before it meets a model: `options` of the command line, `document` what a file says.
 
     A model's own plan comes first, over it what the file says of all layers, then the options, then
-    what the file says of single layers.
+    what the file says of single layers. Widths and zeros of all layers leave tables alone, which
+    the chip holds in 8 bits whatever is in them.
     """
 
     options: Wish = field(default_factory=Wish)
     document: Document | None = None
     file: PlanFile | None = None
 
-    def resolve(self, layers: Iterable[str], own: CompressionPlan) -> dict[str, LayerPlan]:
-        """Return the plan of each layer; later patterns of the file win.
+    def resolve(self, source: SourceModel, own: CompressionPlan) -> dict[str, LayerPlan]:
+        """Return the plan of each layer of `source`; later patterns of the file win.
 
         Raises:
             ConfigError: a name or pattern that no layer has, with the nearest one.
         """
-        names = list(layers)
-        plans = {n: LayerPlan(own.bits_of(n), own.sparsity_of(n)) for n in names}
-        if self.file is not None:
-            plans = {name: self.file.over(plan) for name, plan in plans.items()}
-        plans = {name: self.options.over(plan) for name, plan in plans.items()}
+        names, tables = list(source.parts), source.tables
+        plans: dict[str, LayerPlan] = {}
+        for name in names:
+            node = source.nodes[name][0]  # both directions of a layer have one plan
+            plan = LayerPlan(own.bits_of(node), own.sparsity_of(node))
+            plan = LayerPlan() if name in tables else plan
+            for wish in (self.file, self.options):
+                if wish is not None:
+                    plan = (wish.for_table() if name in tables else wish).over(plan)
+            plans[name] = plan
         for pattern, wish in (self.file.layers if self.file else {}).items():
             found = [n for n in names if n == pattern] or fnmatch.filter(names, pattern)
             if not found:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from azsim.cache import content_key, content_parts
+from azsim.compress.message import FreshNames, drop_unread, make_tensor, put_nodes
 from azsim.compress.source import SourceModel, WeightPart
 from azsim.compress.weights import IntegerRows
 from azsim.frontend import read_onnx
@@ -24,32 +25,13 @@ BIAS_LIMIT = 2**30  # as the compiler's: a bias stays below half of int32
 Compressed = Mapping[str, tuple[IntegerRows, ...]]
 
 
-class _Names:
-    """Names that the file does not have yet."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        graph = model.graph
-        self._taken = {tensor.name for tensor in graph.initializer}
-        self._taken.update(value.name for value in (*graph.input, *graph.output))
-        for node in graph.node:
-            self._taken.update((node.name, *node.output))
-
-    def fresh(self, wish: str) -> str:
-        name, count = wish, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wish}.{count}"
-        self._taken.add(name)
-        return name
-
-
 class QdqWriter:
     """Edits a copy of a model; `model` is the result."""
 
     def __init__(self, source: SourceModel) -> None:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(source.model)
-        self._names = _Names(self.model)
+        self._names = FreshNames(self.model)
         self._first: list[onnx.NodeProto] = []  # of the weights: read by anybody behind
 
     def weights(self, source: SourceModel, layers: Compressed) -> None:
@@ -65,11 +47,12 @@ class QdqWriter:
                 if key not in made:
                     made[key] = self._constant(part, rows)
                 by_name[layer].input[part.position] = made[key]
-        nodes = [*self._first, *self.model.graph.node]
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(nodes)
+        self._put_first()
+
+    def _put_first(self) -> None:
+        put_nodes(self.model, [*self._first, *self.model.graph.node])
         self._first = []
-        self._drop_unused()
+        drop_unread(self.model)
 
     def _nodes_of(self, source: SourceModel) -> dict[str, onnx.NodeProto]:
         """Node of each layer, which gets its name."""
@@ -79,8 +62,10 @@ class QdqWriter:
         return found
 
     def _constant(self, part: WeightPart, rows: IntegerRows) -> str:
-        integers = np.ascontiguousarray(part.file_form(rows.integers))
         single = rows.scales.size == 1
+        # a dequantizer has scales along one axis: rows of both directions lie below each other
+        flat = part.directions > 1 and not single
+        integers = rows.integers if flat else np.ascontiguousarray(part.file_form(rows.integers))
         scale = rows.scales.reshape(()) if single else rows.scales
         inputs = [
             self._tensor(f"{part.name}_quantized", integers),
@@ -92,36 +77,21 @@ class QdqWriter:
             "DequantizeLinear", inputs, [output], name=self._names.fresh(output)
         )
         if not single:
-            node.attribute.append(helper.make_attribute("axis", part.axis))
+            node.attribute.append(helper.make_attribute("axis", 0 if flat else part.axis))
         self._first.append(node)
+        return self._reshaped(output, part.shape) if flat else output
+
+    def _reshaped(self, source: str, shape: tuple[int, ...]) -> str:
+        output = self._names.fresh(f"{source}_reshaped")
+        wanted = self._tensor(f"{source}_shape", np.array(shape, np.int64))
+        name = self._names.fresh(output)
+        self._first.append(helper.make_node("Reshape", [source, wanted], [output], name=name))
         return output
 
     def _tensor(self, wish: str, data: npt.NDArray[np.generic]) -> str:
         name = self._names.fresh(wish)
-        kind = helper.np_dtype_to_tensor_dtype(data.dtype)
-        self.model.graph.initializer.append(
-            TensorProto(name=name, data_type=kind, dims=data.shape, raw_data=data.tobytes())
-        )
+        self.model.graph.initializer.append(make_tensor(name, data))
         return name
-
-    def _drop_unused(self) -> None:
-        """Leave out what nothing reads any more: the float weights, and what made them."""
-        graph = self.model.graph
-        results = {value.name for value in graph.output}
-        while True:
-            read = results | {name for node in graph.node for name in node.input}
-            live = [n for n in graph.node if any(o in read for o in n.output)]
-            if len(live) == len(graph.node):
-                break
-            del graph.node[:]
-            graph.node.extend(live)
-        unread = {t.name for t in graph.initializer} - read
-        tensors = [tensor for tensor in graph.initializer if tensor.name in read]
-        del graph.initializer[:]
-        graph.initializer.extend(tensors)
-        inputs = [value for value in graph.input if value.name not in unread]
-        del graph.input[:]
-        graph.input.extend(inputs)
 
     def biases(self, layers: Compressed, grids: Mapping[str, Quantization]) -> None:
         """Put biases of Conv and Gemm in steps of the sum, int32, where x has a grid: the chip then
@@ -136,11 +106,7 @@ class QdqWriter:
                     (rows,) = layers[node.name]
                     made = self._bias(node.input[2], bias, rows.scales * np.float32(grid.scale))
                     node.input[2] = made or node.input[2]
-        nodes = [*self._first, *self.model.graph.node]
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(nodes)
-        self._first = []
-        self._drop_unused()
+        self._put_first()
 
     def _bias(self, name: str, bias: npt.NDArray[np.float64], steps: Floats) -> str:
         """The dequantized bias; "" where it has not one number per scale, or does not fit."""
@@ -192,8 +158,7 @@ class QdqWriter:
                     behind += pairs[name][1]
                     node.output[place] = pairs[name][1][0].input[0]
             nodes += [node, *behind]
-        del graph.node[:]
-        graph.node.extend(nodes)
+        put_nodes(self.model, nodes)
 
     def _pair(
         self, name: str, grid: Quantization, is_output: bool

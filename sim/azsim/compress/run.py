@@ -27,6 +27,7 @@ from azsim.compress.measure import (
     noise_share,
     ranges_and_outputs,
     size_json,
+    source_sizes,
     total,
 )
 from azsim.compress.plan import (
@@ -132,7 +133,8 @@ def make_compressed(
     writer = QdqWriter(material.source)
     integers = material.compressed(plans)
     writer.weights(material.source, integers)
-    writer.properties(_properties(plans, calibration if material.given else None))
+    said = calibration if material.given else None
+    writer.properties(_properties(material.source, plans, said))
     graph = read_model(writer.model)
     if not material.given:
         return Made(writer.model, graph, integers, {})
@@ -163,15 +165,21 @@ def _written_values(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _properties(plans: Mapping[str, LayerPlan], calibration: Calibration | None) -> dict[str, str]:
+def _properties(
+    source: SourceModel, plans: Mapping[str, LayerPlan], calibration: Calibration | None
+) -> dict[str, str]:
     """What `azsim run` takes widths from, and the whole plan."""
-    bits = Counter(plan.stream_bits for plan in plans.values()).most_common(1)[0][0]
-    zeros = Counter(plan.sparsity for plan in plans.values()).most_common(1)[0][0]
+    matrices = [(name, plan) for name, plan in plans.items() if name not in source.tables]
+    of_nodes = {node: plan for name, plan in matrices for node in source.nodes[name]}
+    plain = [LayerPlan()] if not of_nodes else []  # a model of tables only
+    known = [*of_nodes.values(), *plain]
+    bits = Counter(plan.stream_bits for plan in known).most_common(1)[0][0]
+    zeros = Counter(plan.sparsity for plan in known).most_common(1)[0][0]
     widths = CompressionPlan(
         bits,
         zeros,
-        {name: plan.stream_bits for name, plan in plans.items() if plan.stream_bits != bits},
-        {name: plan.sparsity for name, plan in plans.items() if plan.sparsity != zeros},
+        {name: plan.stream_bits for name, plan in of_nodes.items() if plan.stream_bits != bits},
+        {name: plan.sparsity for name, plan in of_nodes.items() if plan.sparsity != zeros},
     )
     found = {OWN_PLAN_PROPERTY: widths.to_json(), PLAN_PROPERTY: plan_json(plans)}
     return {**found, **({CALIBRATION_PROPERTY: calibration} if calibration else {})}
@@ -189,6 +197,8 @@ def compress_model(
     budget: Budget | None = None,
     plan_file: str | Path | None = None,
     scan: bool = False,
+    dims: Mapping[str, int] | None = None,
+    fold: bool = True,
     progress: Tell | None = None,
 ) -> CompressionResult:
     """Write `model` (ONNX) compressed as a QDQ model to `output`, and say what it costs on `chip`.
@@ -203,6 +213,8 @@ def compress_model(
         plan_file: where to write the plan of each layer.
         scan: also compress each layer alone in every width; the table and a figure are written
             beside `output`, as STEM.scan.csv and STEM.scan.png.
+        dims: sizes of the dimensions that the model leaves open; the result has them fixed.
+        fold: batch norms and factors behind products become part of their weights first.
         progress: called as progress(stage, done, total).
 
     Raises:
@@ -211,9 +223,9 @@ def compress_model(
     files = _files(Path(output), plan_file, scan)
     for path in files:
         output_place(path)
-    source = read_source(model)
+    source = read_source(model, dims, fold)
     own = PlanWishes().plan(source.graph)
-    plans = plan.resolve(source.parts, own)
+    plans = plan.resolve(source, own)
     material = prepare_material(source, input, frames, progress or _silent)
     if budget is not None:
         plans = fit_budget(material, plans, budget, chip)
@@ -248,15 +260,16 @@ def _result(
     chip: ChipConfig,
 ) -> CompressionResult:
     source = material.source
-    before = layer_sizes(source.graph, material.ranges, own, chip)
+    before = source_sizes(source, layer_sizes(source.graph, material.ranges, own, chip))
     ranges, found = ranges_and_outputs(made.graph, material.frames, material.tell)
-    after = layer_sizes(made.graph, ranges, PlanWishes().plan(made.graph), chip)
+    sizes = layer_sizes(made.graph, ranges, PlanWishes().plan(made.graph), chip)
+    after = source_sizes(source, sizes)
     layers = tuple(
         LayerResult(
             name,
             plan,
-            before.get(name, LayerSize()),
-            after.get(name, LayerSize()),
+            before[name],
+            after[name],
             _weights_sqnr(source, made, name),
         )
         for name, plan in plans.items()

@@ -22,6 +22,7 @@ from azsim.compress.measure import (
     noise_share,
     ranges_and_outputs,
     size_json,
+    source_sizes,
     with_weights,
 )
 from azsim.compress.plan import LayerPlan
@@ -86,7 +87,9 @@ def scan_layers(
 
 
 def _integers(material: Material, name: str, plan: LayerPlan) -> tuple[IntegerRows, ...]:
-    return tuple(compress_rows(part.rows, plan) for part in material.source.parts[name])
+    return tuple(
+        compress_rows(part.rows, plan, part.directions) for part in material.source.parts[name]
+    )
 
 
 def _sizes(
@@ -95,9 +98,10 @@ def _sizes(
     plans: Mapping[str, LayerPlan],
     chip: ChipConfig,
 ) -> dict[str, LayerSize]:
-    bits = {name: plan.stream_bits for name, plan in plans.items()}
+    bits = material.source.by_node({name: plan.stream_bits for name, plan in plans.items()})
     graph = with_weights(material.unfolded, material.source, made)
-    return layer_sizes(graph, material.ranges, CompressionPlan(layer_bits=bits), chip)
+    sizes = layer_sizes(graph, material.ranges, CompressionPlan(layer_bits=bits), chip)
+    return source_sizes(material.source, sizes)
 
 
 def _share(material: Material, name: str, integers: tuple[IntegerRows, ...]) -> float:

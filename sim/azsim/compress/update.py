@@ -123,25 +123,44 @@ class Update:
 
 
 def diff_models(
-    old: str | Path, new: str | Path, chip: ChipConfig, input: str | Path | None = None
+    old: str | Path,
+    new: str | Path,
+    chip: ChipConfig,
+    input: str | Path | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Update:
     """Compare two models of one graph as `chip` would hold them.
 
     Args:
         input: frames that set the scales of activations that no quantizer of the models sets; None
             takes a frame of noise, the same for both.
+        dims: sizes of the dimensions that the models leave open.
 
     Raises:
         ModelError: a file that cannot be taken, or two different graphs.
         CompileError: a model that does not fit the chip.
     """
-    first, second = read_onnx(old), read_onnx(new)
+    first, second = _read_both(Path(old), Path(new), dims)
     check_same_graph(first, second, Path(old), Path(new))
     before, _ = _pieces(first, chip, input)
     after, tiles = _pieces(second, chip, input)
     names = list(dict.fromkeys(name for name, _, _ in after))
     rows = tuple(_row(name, before, after, tiles.get(name, 0)) for name in names)
     return Update(Path(old).name, Path(new).name, chip.name, chip.decoder.profile, rows, len(after))
+
+
+def _read_both(old: Path, new: Path, dims: Mapping[str, int] | None) -> tuple[Graph, Graph]:
+    """Read both models; only one of them may have its dimensions fixed already."""
+    if not dims:
+        return read_onnx(old), read_onnx(new)
+    try:
+        first = read_onnx(old, dims)
+    except ModelError:
+        return read_onnx(old), read_onnx(new, dims)
+    try:
+        return first, read_onnx(new, dims)
+    except ModelError:
+        return first, read_onnx(new)
 
 
 def _row(name: str, before: Pieces, after: Pieces, tiles: int) -> UpdateRow:

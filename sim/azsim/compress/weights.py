@@ -40,9 +40,10 @@ class IntegerRows:
         return found
 
 
-def compress_rows(rows: Floats, plan: LayerPlan) -> IntegerRows:
-    """Prune and quantize a matrix as `plan` says."""
-    pruned = prune_rows(rows, plan)
+def compress_rows(rows: Floats, plan: LayerPlan, matrices: int = 1) -> IntegerRows:
+    """Prune and quantize a matrix as `plan` says; `matrices`: so many below each other, each of
+    which gets its zeros."""
+    pruned = np.concatenate([prune_rows(part, plan) for part in np.split(rows, matrices)])
     if plan.codebook:
         return codebook_rows(pruned, plan.codebook, plan.scales)
     most = 2 ** (plan.bits - 1) - 1

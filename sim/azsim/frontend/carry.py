@@ -70,12 +70,18 @@ def _reshaped(source: StoredIntegers, shape: tuple[int, ...]) -> StoredIntegers 
     if source.scale.size == 1:
         return replace(source, integers=integers, scale=source.scale.reshape((1,) * len(shape)))
     before = source.scale.shape
-    axis = next(k for k, size in enumerate(before) if size != 1)
-    leading = int(np.prod(source.integers.shape[:axis], dtype=np.int64))
-    for k, size in enumerate(shape):
-        if size == before[axis] and int(np.prod(shape[:k], dtype=np.int64)) == leading:
-            form = tuple(size if k == axis else 1 for axis in range(len(shape)))
-            return replace(source, integers=integers, scale=source.scale.reshape(form))
+    wide = [k for k, size in enumerate(before) if size != 1]
+    if len(wide) > 1:
+        same = integers.shape == source.integers.shape
+        return replace(source, integers=integers) if same else None
+    leading = int(np.prod(source.integers.shape[: wide[0]], dtype=np.int64))
+    for begin in range(len(shape)):
+        if int(np.prod(shape[:begin], dtype=np.int64)) != leading:
+            continue
+        for end in range(begin + 1, len(shape) + 1):  # an axis may become several, as directions do
+            if int(np.prod(shape[begin:end], dtype=np.int64)) == before[wide[0]]:
+                form = tuple(n if begin <= k < end else 1 for k, n in enumerate(shape))
+                return replace(source, integers=integers, scale=source.scale.reshape(form))
     return None
 
 

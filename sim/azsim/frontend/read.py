@@ -64,14 +64,18 @@ def read_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph:
 @dataclass(frozen=True)
 class FileParts:
     """A model file's graph with what the file itself calls things: `constants` by the file's value
-    name, folded ones too; `node_names`: name of each node by its first output."""
+    name, folded ones too; `shapes` of computed values; `node_names`: name of each node by its
+    first output; `lowered`: by that name, the nodes of the graph of the same operator that it
+    became (Embed for a Gather), one per direction of a recurrent node."""
 
     graph: Graph
     constants: Mapping[str, Operand]
+    shapes: Mapping[str, tuple[int, ...]]
     node_names: Mapping[str, str]
+    lowered: Mapping[str, tuple[str, ...]]
 
 
-def read_parts(path: str | Path) -> FileParts:
+def read_parts(path: str | Path, dims: Mapping[str, int] | None = None) -> FileParts:
     """Read an ONNX file as `read_onnx` does, for those who write it again.
 
     Raises ModelError as `read_onnx`.
@@ -79,7 +83,22 @@ def read_parts(path: str | Path) -> FileParts:
     path = Path(path)
     try:
         model, places = load_model(path)
+        bind_dimensions(model, dims or {})
         return _Reader(model, TensorReader(path, places)).parts()
+    except ModelError as error:
+        raise ModelError(one_line(f"{path}: {error}")) from None
+
+
+def message_parts(model: onnx.ModelProto, path: Path) -> FileParts:
+    """Read a message that holds all its data as `read_parts` reads a file; `path` is where it came
+    from. The message stays as it is.
+
+    Raises ModelError as `read_onnx`.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    try:
+        return _Reader(copy, TensorReader(path, {})).parts()
     except ModelError as error:
         raise ModelError(one_line(f"{path}: {error}")) from None
 
@@ -123,6 +142,7 @@ class _Reader:
         self._folder = Folder(self._tensors, self._opset)
         self._builder = GraphBuilder(self._check_names(), self._outputs, self._folder.spend)
         self._builder.reserve_node_names(self._node_names)
+        self._lowered: dict[str, tuple[str, ...]] = {}
         if unused:
             raise ModelError(unused)
 
@@ -149,7 +169,8 @@ class _Reader:
         }
         named = zip(self._graph.node, self._node_names, strict=True)
         names = {node.output[0]: name for node, name in named if node.output}
-        return FileParts(graph, constants, names)
+        shapes = {name: value.shape for name, value in self._builder.values.items()}
+        return FileParts(graph, constants, shapes, names, dict(self._lowered))
 
     def _refuse_branches(self) -> None:
         for name, node in zip(self._node_names, self._graph.node, strict=True):
@@ -261,7 +282,11 @@ class _Reader:
             raise node.refusal(_operator_rule())
         support = OPERATORS[node.operator]
         check_rules(node, support.rules)
+        before = len(self._builder.nodes)
         support.lower(node, self._builder)
+        wanted = (node.operator, "Embed" if node.operator == "Gather" else "")
+        made = self._builder.nodes[before:]
+        self._lowered[name] = tuple(n.name for n in made if n.operator in wanted)
         self._keep_integers(node)
 
     def _keep_integers(self, node: OnnxNode) -> None:

@@ -100,11 +100,11 @@ def constant_integers(node: OnnxNode, position: int) -> tuple[int, ...] | None:
     return tuple(int(entry) for entry in operand.data.reshape(-1))
 
 
-def scales_off_axis(operand: Operand, axis: int) -> str | None:
-    """Say where the scales of a dequantized constant lie, None if along `axis` or all in one."""
+def scales_off_axis(operand: Operand, *axes: int) -> str | None:
+    """Say where the scales of a dequantized constant lie, None if along `axes` or all in one."""
     if operand.stored is None:
         return None
-    wide = [k for k, size in enumerate(operand.stored.scale.shape) if size != 1 and k != axis]
+    wide = [k for k, size in enumerate(operand.stored.scale.shape) if size != 1 and k not in axes]
     return f"one per entry of dimension {wide[0]} of {quoted(operand.name)}" if wide else None
 
 

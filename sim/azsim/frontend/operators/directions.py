@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
-from azsim.frontend.node import OnnxNode
+from azsim.frontend.node import Array, OnnxNode
 from azsim.graph import StoredIntegers
 from azsim.graph.types import Attribute
 
@@ -71,6 +71,8 @@ class Run:
         operand = self.node.operand(position)
         if operand is None or (operand.data is not None and not np.any(operand.data)):
             return ""
+        if operand.data is not None and (operand.shape[0] != 1 or self.node.whole("layout", 0)):
+            return self._given_state(position, operand.data)
         source = self.builder.use(operand)
         if self.node.whole("layout", 0):
             source = self.emit(f".state{position}", "Transpose", source, {"perm": (1, 0, 2)})
@@ -80,6 +82,13 @@ class Run:
         starts, ends = (self.index, 0, 0), (self.index + 1, *shape[1:])
         slicing: dict[str, Attribute] = {"starts": starts, "ends": ends, "steps": (1, 1, 1)}
         return self.emit(f".initial{position}", "Slice", source, slicing)
+
+    def _given_state(self, position: int, data: Array) -> str:
+        """The direction's share of a constant initial state."""
+        if self.node.whole("layout", 0):
+            data = data.transpose(1, 0, 2)
+        share = data if data.shape[0] == 1 else data[self.index : self.index + 1]
+        return self.builder.derived(self.node, f"initial{position}.{self.index}", share)
 
     def reversed(self, part: str, source: str) -> str:
         """`source` with its steps in the other order, where the direction wants that."""

@@ -119,7 +119,7 @@ def recurrent_shape(node: OnnxNode) -> str | None:
 
 def gate_scales_are_per_row(node: OnnxNode) -> str | None:
     """scales of quantized W and R must be one, or one per row of the gates (dimension 1)"""
-    return scales_off_axis(node.require(W), 1) or scales_off_axis(node.require(R), 1)
+    return scales_off_axis(node.require(W), 0, 1) or scales_off_axis(node.require(R), 0, 1)
 
 
 def gate_integers_fit(node: OnnxNode) -> str | None:

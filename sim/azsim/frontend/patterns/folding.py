@@ -112,7 +112,12 @@ def _fold_offset(editor: GraphEditor, node: Node) -> None:
         product, addition = chain
         row = _per_output(editor, product, node.outputs[0], offset)
         place = None if addition is None else _constant_place(editor, addition)
-        if row is None or (addition is None and product.inputs[2:] in ((), ("",))):
+        if row is None:
+            continue
+        if addition is None and product.inputs[2:] in ((), ("",)):
+            if product.operator == "Conv" and editor.values[other].stored is None:
+                _give_bias(editor, product, node, f"{other}.row", row)
+                return
             continue
         first = product.inputs[2] if addition is None else addition.inputs[place or 0]
         bias = editor.constant(first)
@@ -122,15 +127,19 @@ def _fold_offset(editor: GraphEditor, node: Node) -> None:
         rank = len(editor.values[product.outputs[0]].shape)
         total = before + row
         if addition is None:
-            name = editor.add_constant(f"{first}.sum", total)
-            inputs = (*product.inputs[:2], name)
-            editor.absorb(product, replace(product, inputs=inputs, outputs=node.outputs), node)
+            _give_bias(editor, product, node, f"{first}.sum", total)
             return
         form = total if product.operator == "MatMul" else _channels(total, rank - 1)
         name = editor.add_constant(f"{first}.sum", form)
         inputs = (product.outputs[0], name)
         editor.absorb(addition, replace(addition, inputs=inputs, outputs=node.outputs), node)
         return
+
+
+def _give_bias(editor: GraphEditor, product: Node, node: Node, wish: str, bias: Floats) -> None:
+    """Let `product` add `bias` itself, in the place of the Add `node` behind it."""
+    inputs = (*product.inputs[:2], editor.add_constant(wish, bias))
+    editor.absorb(product, replace(product, inputs=inputs, outputs=node.outputs), node)
 
 
 def _constant_place(editor: GraphEditor, addition: Node) -> int:
