@@ -144,6 +144,8 @@ CASES: dict[str, Callable[[str], Build]] = {
     "Constant": nodes(("Constant", [], "c", {"value_floats": [0.5]}),
                       ("Add", ["x0", "c"], "y0", {})),
     "Conv": case(on_grid(RNG, 6, 4, 3, 3), shapes=IMAGE, pads=[1, 1, 1, 1]),
+    "ConvTranspose": case(on_grid(RNG, 4, 3, 4, 3), shapes=IMAGE, strides=[2, 2],
+                          pads=[1, 0, 1, 1]),
     "Dropout": case(np.float32(0.5), np.array(False)),
     "Expand": case(np.array([2, 3, 5])),
     "GRU": case(on_grid(RNG, 1, 9, 5) / 8, on_grid(RNG, 1, 9, 3) / 8, shapes=RECURRENT,

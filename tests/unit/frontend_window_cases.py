@@ -48,6 +48,15 @@ LISTS = (
 AUTO = "auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, the latter without pads, not "
 GROUPS = "group must be 1 or more and divide channels and outputs as the weights say, not "
 W = ones(6, 4, 3, 3)
+T = ones(4, 3, 2, 2)
+OUTPUTS = (
+    "output_padding (0 or more, below stride or dilation) and output_shape (1 or more) must have"
+    " one entry per spatial dimension, not "
+)
+MEET = (
+    "pads must leave results of the input, and auto_pad and output_shape not ask for more than"
+    " kernel, stride and output_padding make (one more for output_shape), not "
+)
 SIZES = np.array([1, 4, 8, 8])
 
 WINDOW_CASES = [
@@ -79,6 +88,37 @@ WINDOW_CASES = [
            pads=[1, 0, 0, 0]),
     window("Conv", "the window must fit the padded input in each dimension, not 7 over 5", "x", W,
            dilations=[3, 1]),
+    window("ConvTranspose", "the bias must be a constant, group times as many numbers as dimension"
+           " 1 of the weights, not of shape (4)", "x", T, ones(4)),
+    window("ConvTranspose", "the bias must be a constant, group times as many numbers as dimension"
+           " 1 of the weights, not the computed 'v'", "x", T, "v"),
+    window("ConvTranspose", "weights must be a constant with as many dimensions as the first input,"
+           " not the computed 'x'", "x", "x"),
+    window("ConvTranspose", "scales of quantized weights must be one, or one per output of a group"
+           " (dimension 1), not one per entry of dimension 0 of 'w'", "x",
+           [np.ones((4, 3, 2, 2), np.int8), np.ones(4), 0]),
+    window("ConvTranspose", "group must be 1 or more and divide channels, which the weights have in"
+           " dimension 0, not 3 with weights (4, 3, 2, 2) and 4 channels", "x", T, group=3),
+    window("ConvTranspose", "group must be 1 or more and divide channels, which the weights have in"
+           " dimension 0, not 0 with weights (4, 3, 2, 2) and 4 channels", "x", T, group=0),
+    window("ConvTranspose", LISTS + "strides (0, 1)", "x", T, strides=[0, 1]),
+    window("ConvTranspose", LISTS + "pads (1, 1)", "x", T, pads=[1, 1]),
+    window("ConvTranspose", OUTPUTS + "output_padding (2, 0)", "x", T, strides=[2, 1],
+           output_padding=[2, 0]),
+    window("ConvTranspose", OUTPUTS + "output_padding (1)", "x", T, strides=[2, 2],
+           output_padding=[1]),
+    window("ConvTranspose", OUTPUTS + "output_shape (0, 3)", "x", T, output_shape=[0, 3]),
+    window("ConvTranspose", AUTO + "'SAME'", "x", T, auto_pad="SAME"),
+    window("ConvTranspose", MEET + "pads (-1, 0, -1, 0) for outputs (8, 7)", "x", T,
+           output_shape=[8, 7]),
+    window("ConvTranspose", MEET + "pads (0, 1, -1, 0) for outputs (15, 6)", "x", T,
+           strides=[3, 1], auto_pad="SAME_LOWER"),
+    window("ConvTranspose", MEET + "pads (4, 0, 3, 0) for outputs (-1, 7)", "x", T,
+           pads=[4, 0, 3, 0]),
+    window("ConvTranspose", MEET + "1 of 5 entries", "x", ones(4, 1, 2, 1), strides=[2, 1],
+           pads=[10, 0, 0, 0], output_padding=[1, 0]),
+    window("ConvTranspose", "folding constants must make at most 16777312 elements, not"
+           " 13194139533312", "x", T, strides=[1 << 20, 1 << 20]),
     window("MaxPool", "kernel_shape must have one entry of 1 or more per spatial dimension, not"
            " (2)", kernel_shape=[2]),
     window("MaxPool", "each padding must be smaller than the window's reach, not (2, 0, 0, 0)",

@@ -64,13 +64,17 @@ class Parts:
     def slice(self, part: str, source: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to `end` (exclusive) of one axis."""
         shape = self.shape(source)
-        if (start, end) == (0, shape[axis]):
-            return source
         starts, ends = [0] * len(shape), list(shape)
         starts[axis], ends[axis] = start, end
-        attributes: dict[str, Attribute] = {
-            "starts": tuple(starts), "ends": tuple(ends), "steps": (1,) * len(shape),
-        }  # fmt: skip
+        return self.box(part, source, tuple(starts), tuple(ends))
+
+    def box(self, part: str, source: str, starts: Shape, ends: Shape) -> str:
+        """Entries `starts` to `ends` (exclusive) of all axes."""
+        shape = self.shape(source)
+        if (starts, ends) == ((0,) * len(shape), shape):
+            return source
+        steps = (1,) * len(shape)
+        attributes: dict[str, Attribute] = {"starts": starts, "ends": ends, "steps": steps}
         return self.put(part, "Slice", source, attributes=attributes)
 
     def function(self, part: str, source: str, formula: Formula, output: str = "") -> str:

@@ -16,6 +16,7 @@ from azsim.frontend.operators import (
     resizing,
     rows,
     shaping,
+    transposed,
     truths,
     windows,
 )
@@ -35,6 +36,7 @@ OPERATORS: dict[str, Support] = {
         truths,
         quantized,
         windows,
+        transposed,
         resizing,
     )
     for support in family.SUPPORT
