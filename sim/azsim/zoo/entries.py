@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import onnx
 
 from azsim.errors import ConfigError
-from azsim.zoo import assistant, branching, camera, emformer, micro, transducers
+from azsim.zoo import assistant, branching, camera, emformer, micro, transducers, zipformer
 from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
@@ -145,6 +145,7 @@ ENTRIES: tuple[ZooEntry, ...] = (
     ),
     *transducers.ENTRIES,
     *emformer.ENTRIES,
+    *zipformer.ENTRIES,
     *branching.ENTRIES,
     *assistant.ENTRIES,
     *camera.ENTRIES,
