@@ -11,7 +11,8 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from azsim.config.memory_part import LpddrControl, load_part, lpddr_params, part_names
+from azsim.config.lpddr_control import LpddrControl, lpddr_params
+from azsim.config.memory_part import load_part, part_names
 from azsim_kernels._jit import kernel
 from azsim_kernels.lpddr import advance, new_lpddr, pop_completion, put_request
 from azsim_kernels.lpddr_params import COMMAND_NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from azsim.config.memory_part import LpddrControl, lpddr_params
+from azsim.config.lpddr_control import LpddrControl, lpddr_params
 from azsim_kernels.clocked.lpddr import ClockedLpddr
 from azsim_kernels.lpddr import advance, new_lpddr, pop_completion, put_request
 from azsim_kernels.lpddr_params import (

@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from azsim.config.memory_part import (
-    LpddrControl,
-    load_part,
-    lpddr_params,
-    parse_part,
-    part_names,
-)
+from azsim.config.lpddr_control import LpddrControl, lpddr_params
+from azsim.config.memory_part import load_part, parse_part, part_names
 from azsim.config.memory_rules import RULES
 from azsim.errors import ConfigError
 from azsim_kernels.lpddr_params import COMMAND_NAMES, SCOPE_NAMES

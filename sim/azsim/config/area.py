@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from azsim.config.schema import ChipConfig
+from azsim.config.chip import ChipConfig
 from azsim.units import bytes_to_kb
 
 _ACCUMULATOR_BYTES = 4

@@ -17,8 +17,10 @@ from pydantic_core import PydanticCustomError
 from azsim._resources import data_folder
 from azsim.config._block import Frozen, PowerOfTwo
 from azsim.config._yaml import Document, parse_document, printable, read_text
-from azsim.config.memory_part import Line, document_message, is_part_path
-from azsim.config.schema import ChipConfig
+from azsim.config.chip import ChipConfig
+from azsim.config.document_errors import document_message
+from azsim.config.memory_keys import Line
+from azsim.config.memory_part import is_part_path
 from azsim.errors import ConfigError
 from azsim_kernels.lpddr_params import HostPattern
 

@@ -28,8 +28,8 @@ from azsim.config._yaml import (
     read_text,
     shown_value,
 )
+from azsim.config.chip import ChipConfig
 from azsim.config.memory_part import is_part_path, is_shipped_part
-from azsim.config.schema import ChipConfig
 from azsim.errors import ChipRuleError, ConfigError
 
 _UNKNOWN_KEY_ERRORS = frozenset({"extra_forbidden", "invalid_key"})

@@ -6,14 +6,11 @@ A rule returns None, or the broken rule with the key path of the row its text sp
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from azsim.config.rules import BrokenRule
+from azsim.config._broken_rule import BrokenRule
+from azsim.config.memory_keys import ConstraintRow, PartKeys
 
-if TYPE_CHECKING:  # the schema calls the rules, so a real import would be a circle
-    from azsim.config.memory_part import ConstraintRow, MemoryPart
-
-Rule = Callable[["MemoryPart"], BrokenRule | None]
+Rule = Callable[[PartKeys], BrokenRule | None]
 _WIDER = {"bank": ("bank", "group", "channel"), "group": ("group", "channel")}
 
 # Gates without which the model would send commands that no device takes: (scope, first, then).
@@ -45,7 +42,7 @@ _NEEDED = (
 
 
 def longest_gap(
-    part: MemoryPart, scope: str, first: str, then: str
+    part: PartKeys, scope: str, first: str, then: str
 ) -> tuple[int, ConstraintRow] | None:
     """Return the row (its number, and itself) that makes `then` wait longest after the last
     `first` to the same `scope`, or None if there is no such row.
@@ -65,7 +62,7 @@ def _broken_row(number: int, text: str, key: str = "clocks") -> BrokenRule:
     return BrokenRule(("constraints", str(number), key), text)
 
 
-def names_once(part: MemoryPart) -> BrokenRule | None:
+def names_once(part: PartKeys) -> BrokenRule | None:
     """Each row has a name of its own."""
     names: set[str] = set()
     for number, row in enumerate(part.constraints):
@@ -75,7 +72,7 @@ def names_once(part: MemoryPart) -> BrokenRule | None:
     return None
 
 
-def gates_present(part: MemoryPart) -> BrokenRule | None:
+def gates_present(part: PartKeys) -> BrokenRule | None:
     """Every gate that a device needs has a row."""
     for scope, first, then in _NEEDED:
         if longest_gap(part, scope, first, then) is None:
@@ -85,7 +82,7 @@ def gates_present(part: MemoryPart) -> BrokenRule | None:
     return None
 
 
-def row_time_within_cycle(part: MemoryPart) -> BrokenRule | None:
+def row_time_within_cycle(part: PartKeys) -> BrokenRule | None:
     """tRCD is at most tRAS, and tRAS at most tRC."""
     for shorter, longer in (
         (("ACT", "RD"), ("ACT", "PRE")),
@@ -102,7 +99,7 @@ def row_time_within_cycle(part: MemoryPart) -> BrokenRule | None:
     return None
 
 
-def data_bus_is_free(part: MemoryPart) -> BrokenRule | None:
+def data_bus_is_free(part: PartKeys) -> BrokenRule | None:
     """Data of two bursts of a channel never overlap."""
     t = part.latency
     to_data = {"RD": t.read_clocks + t.strobe_clocks, "WR": t.write_clocks}
@@ -119,7 +116,7 @@ def data_bus_is_free(part: MemoryPart) -> BrokenRule | None:
     return None
 
 
-def refresh_leaves_time(part: MemoryPart) -> BrokenRule | None:
+def refresh_leaves_time(part: PartKeys) -> BrokenRule | None:
     """A refresh is over long before the next one is due."""
     for command, key in (
         ("REFA", "all_bank_interval_clocks"),
@@ -135,7 +132,7 @@ def refresh_leaves_time(part: MemoryPart) -> BrokenRule | None:
     return None
 
 
-def page_holds_bursts(part: MemoryPart) -> BrokenRule | None:
+def page_holds_bursts(part: PartKeys) -> BrokenRule | None:
     """An open row holds at least one burst."""
     if part.geometry.page_bytes >= part.burst_bytes:
         return None
@@ -155,7 +152,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check_part(part: MemoryPart) -> BrokenRule | None:
+def check_part(part: PartKeys) -> BrokenRule | None:
     """Return the first broken rule of `part`, or None."""
     for rule in RULES:
         broken = rule(part)

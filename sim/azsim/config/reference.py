@@ -10,10 +10,11 @@ from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
 from azsim.config._block import Block
+from azsim.config.chip import ChipConfig
 from azsim.config.load import block_of, chip_names, load_chip
 from azsim.config.memory_part import MemoryPart
 from azsim.config.rules import RULES
-from azsim.config.schema import NEEDED_OP_CLASSES, OP_CLASSES, ChipConfig, VectorOp
+from azsim.config.schema import NEEDED_OP_CLASSES, OP_CLASSES, VectorOp
 
 _EXAMPLE = "az1"
 

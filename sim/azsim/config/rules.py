@@ -7,25 +7,14 @@ about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the schema calls the rules, so a real import would be a circle
-    from azsim.config.schema import ChipConfig, Dma, LeakageRange
+from azsim.config._broken_rule import BrokenRule
+from azsim.config.schema import ChipKeys, Dma, LeakageRange
 
-
-@dataclass(frozen=True)
-class BrokenRule:
-    """`keys[0]` must be what `text` says; the other keys are the ones it is compared with."""
-
-    keys: tuple[str, ...]
-    text: str
+Rule = Callable[[ChipKeys], BrokenRule | None]
 
 
-Rule = Callable[["ChipConfig"], BrokenRule | None]
-
-
-def _burst_covers_access(section: str, dma: Dma, chip: ChipConfig) -> BrokenRule | None:
+def _burst_covers_access(section: str, dma: Dma, chip: ChipKeys) -> BrokenRule | None:
     if dma.burst_bytes >= chip.memory.access_bytes:
         return None
     return BrokenRule(
@@ -34,17 +23,17 @@ def _burst_covers_access(section: str, dma: Dma, chip: ChipConfig) -> BrokenRule
     )
 
 
-def dma_w_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
+def dma_w_burst_covers_access(chip: ChipKeys) -> BrokenRule | None:
     """`dma_w.burst_bytes` must be at least `memory.access_bytes`."""
     return _burst_covers_access("dma_w", chip.dma_w, chip)
 
 
-def dma_a_burst_covers_access(chip: ChipConfig) -> BrokenRule | None:
+def dma_a_burst_covers_access(chip: ChipKeys) -> BrokenRule | None:
     """`dma_a.burst_bytes` must be at least `memory.access_bytes`."""
     return _burst_covers_access("dma_a", chip.dma_a, chip)
 
 
-def lpddr_section_present(chip: ChipConfig) -> BrokenRule | None:
+def lpddr_section_present(chip: ChipKeys) -> BrokenRule | None:
     """`memory.lpddr` must be present if `memory.model` is `lpddr`."""
     if chip.memory.model != "lpddr" or chip.memory.lpddr is not None:
         return None
@@ -53,7 +42,7 @@ def lpddr_section_present(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def accesses_are_bursts(chip: ChipConfig) -> BrokenRule | None:
+def accesses_are_bursts(chip: ChipKeys) -> BrokenRule | None:
     """`memory.access_bytes` must be one burst of a channel if `memory.model` is `lpddr`."""
     lpddr = chip.memory.lpddr
     if chip.memory.model != "lpddr" or lpddr is None:
@@ -67,7 +56,7 @@ def accesses_are_bursts(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def lpddr_holds_capacity(chip: ChipConfig) -> BrokenRule | None:
+def lpddr_holds_capacity(chip: ChipKeys) -> BrokenRule | None:
     """`memory.capacity_mb` must be at most what the devices hold if `memory.model` is `lpddr`."""
     lpddr = chip.memory.lpddr
     if chip.memory.model != "lpddr" or lpddr is None:
@@ -81,7 +70,7 @@ def lpddr_holds_capacity(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
+def fifo_holds_burst(chip: ChipKeys) -> BrokenRule | None:
     """`decoder.stream_fifo_words` port words must hold `dma_w.burst_bytes` and one port word more.
 
     DMA-W asks for a burst only when the FIFO has credit for all of it, and realigns it by up to one
@@ -99,7 +88,7 @@ def fifo_holds_burst(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def slot_for_every_unit(chip: ChipConfig) -> BrokenRule | None:
+def slot_for_every_unit(chip: ChipKeys) -> BrokenRule | None:
     """`wbuf.tile_slots` must be at least `decoder.units`: every unit can hold a reserved slot."""
     if chip.wbuf.tile_slots >= chip.decoder.units:
         return None
@@ -109,7 +98,7 @@ def slot_for_every_unit(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def slot_divides_into_lanes(chip: ChipConfig) -> BrokenRule | None:
+def slot_divides_into_lanes(chip: ChipKeys) -> BrokenRule | None:
     """`wbuf.slot_weights` must be a multiple of `mac_array.lanes`: tile rows are equally long."""
     if chip.wbuf.slot_weights % chip.mac_array.lanes == 0:
         return None
@@ -120,7 +109,7 @@ def slot_divides_into_lanes(chip: ChipConfig) -> BrokenRule | None:
     )
 
 
-def abuf_divides_into_banks(chip: ChipConfig) -> BrokenRule | None:
+def abuf_divides_into_banks(chip: ChipKeys) -> BrokenRule | None:
     """`abuf.capacity_kb` must be a whole number of rows of `abuf.banks` x `abuf.bank_bytes`."""
     row_bytes = chip.abuf.banks * chip.abuf.bank_bytes
     if chip.abuf.capacity_bytes % row_bytes == 0:
@@ -141,12 +130,12 @@ def _in_its_range(key: str, leakage: LeakageRange) -> BrokenRule | None:
     )
 
 
-def sram_leakage_in_its_range(chip: ChipConfig) -> BrokenRule | None:
+def sram_leakage_in_its_range(chip: ChipKeys) -> BrokenRule | None:
     """`energy.sram_leakage_uw_per_kb.nominal` must be from its `low` to its `high`."""
     return _in_its_range("energy.sram_leakage_uw_per_kb", chip.energy.sram_leakage_uw_per_kb)
 
 
-def logic_leakage_in_its_range(chip: ChipConfig) -> BrokenRule | None:
+def logic_leakage_in_its_range(chip: ChipKeys) -> BrokenRule | None:
     """`energy.logic_leakage_uw_per_kgate.nominal` must be from its `low` to its `high`."""
     key = "energy.logic_leakage_uw_per_kgate"
     return _in_its_range(key, chip.energy.logic_leakage_uw_per_kgate)
@@ -167,7 +156,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check_rules(chip: ChipConfig) -> BrokenRule | None:
+def check_rules(chip: ChipKeys) -> BrokenRule | None:
     """Return the first broken rule of `chip`, or None."""
     for rule in RULES:
         broken = rule(chip)

@@ -8,18 +8,15 @@ descriptions below (`make docs`).
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from azsim.config._block import Block, PowerOfTwo
 from azsim.config._frozen import FrozenMap
-from azsim.config.memory_part import LpddrControl
-from azsim.config.rules import check_rules
+from azsim.config.lpddr_control import LpddrControl
 from azsim.units import BYTES_PER_KB, BYTES_PER_MB
 
 OpClass = Literal[
@@ -361,8 +358,8 @@ class Energy(Block):
     )
 
 
-class ChipConfig(Block):
-    """A whole chip. Built by `azsim.config.load_chip`; equal chips have equal hashes."""
+class ChipKeys(Block):
+    """All keys of a chip, not yet compared with one another."""
 
     name: str = Field(
         min_length=1, max_length=64, pattern=r"^[a-z0-9_]+$", description="Identifier of the chip."
@@ -391,21 +388,7 @@ class ChipConfig(Block):
     area: Area
     energy: Energy
 
-    @model_validator(mode="after")
-    def _keys_fit_together(self) -> ChipConfig:
-        broken = check_rules(self)
-        if broken is not None:
-            raise PydanticCustomError(
-                "chip_rule", "{text}", {"text": broken.text, "keys": list(broken.keys)}
-            )
-        return self
-
     @property
     def memory_peak(self) -> tuple[int, int]:
         """Peak rate of the DRAM: (bytes, core cycles in which they move)."""
         return self.memory.peak(self.core.clock_mhz)
-
-    def config_hash(self) -> str:
-        """Return 16 hex digits that name this configuration (SHA-256 of its canonical JSON)."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azsim.config import OP_CLASSES, ChipConfig, OpClass
-from azsim.config.memory_part import lpddr_params
+from azsim.config.lpddr_control import lpddr_params
 from azsim_kernels import isa
 from azsim_kernels.lpddr_params import LpddrMemory
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from azsim.config.memory_part import LpddrControl, MemoryPart, load_part, lpddr_params
+from azsim.config.lpddr_control import LpddrControl, lpddr_params
+from azsim.config.memory_part import MemoryPart, load_part
 from azsim.config.memory_rules import longest_gap
 from azsim.engine.lpddr_api import read_clocks
 from azsim.validate.tables import Check, Table
