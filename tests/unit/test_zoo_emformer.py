@@ -17,7 +17,12 @@ import onnxruntime
 import pytest
 
 from azsim.api import run
+from azsim.compiler import CompressionPlan, RangeRecorder, compress_weights
 from azsim.frontend import Inputs, read_onnx
+from azsim.graph import Graph
+from azsim.graph.integer import IntegerTensor
+from azsim.reference.floats import run_floats
+from azsim.reference.integers import run_integers
 from azsim.zoo import find_entry, save_onnx, zoo_table
 from azsim.zoo.emformer import EmformerSizes, emformer_encoder, emformer_prediction
 from azsim.zoo.model import NetMaker
@@ -191,6 +196,41 @@ def test_prediction_net_is_the_normed_lstm(tmp_path: Path) -> None:
             x = h[number] = o * np.tanh(c[number])
         want = normed(affine(x, weights, "prediction.output"), weights, "prediction.output_norm")
         np.testing.assert_allclose(got[step].reshape(-1), want, atol=2e-5)
+
+
+def sqnr_db(graph: Graph, frames: Mapping[str, np.ndarray], output: str) -> float:
+    """Of the integers against the floats."""
+    recorder, wanted = RangeRecorder(graph), []
+    for values in run_floats(graph, frames):
+        recorder.add(values)
+        wanted.append(values[output])
+    integers = compress_weights(graph, recorder.ranges(), CompressionPlan())
+    steps = [
+        {name: quantized(integers.tensors[name], frames[name][step]) for name in graph.inputs}
+        for step in range(len(wanted))
+    ]
+    got = np.array([values[output] for values in run_integers(integers, steps)], np.float64)
+    signal = np.array(wanted, np.float64)
+    noise = signal - got * integers.tensors[output].scale
+    return float(10 * np.log10((signal**2).sum() / (noise**2).sum()))
+
+
+def quantized(tensor: IntegerTensor, values: np.ndarray) -> np.ndarray:
+    if tensor.element == "int32":
+        return values.astype(np.int32)
+    return np.clip(np.rint(values / tensor.scale), -128, 127).astype(np.int8)
+
+
+def test_integers_follow_the_floats(tmp_path: Path) -> None:
+    """Weights are on the grid, so that only 8-bit activations (cell states: 16) add noise."""
+    path, _ = made(tmp_path, 3)
+    frames = {"features": overlapping(utterance())}
+    assert sqnr_db(read_onnx(path), frames, "encoded") > 20
+    maker = NetMaker("small", 8, 0.0, seed=3, stream=0)
+    emformer_prediction(maker, 3, pieces=50, width=96, encoded=128)
+    save_onnx(maker.build("", {"azsim.frame_ms": "333"}), tmp_path / "prediction.onnx")
+    tokens = {"token": np.random.default_rng(2).integers(0, 50, (30, 1, 1))}
+    assert sqnr_db(read_onnx(tmp_path / "prediction.onnx"), tokens, "predicted") > 18
 
 
 # -- the machine --------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """Which integer format each float value gets: int8, int16 with a power-of-two scale, or int32.
 
 Values that only move data (reshape, slice, transpose, recurrent states) share one format, so that
-moving costs no rounding. A group that holds an LSTM cell state is int16 (16-bit cell state); h of
-an LSTM shares one scale. Where the model itself says how a value is quantized, that is the format
-of its group, and groups that the model quantizes differently stay apart.
+moving costs no rounding. A group that holds an LSTM cell state, or another state that a step adds
+to, is int16 (16-bit cell state); h of an LSTM shares one scale. Where the model itself says how a
+value is quantized, that is the format of its group, and groups that the model quantizes differently
+stay apart.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from azsim.compiler.accumulators import accumulated_values
 from azsim.compiler.ranges import Ranges
 from azsim.graph import Graph, Node, Quantization
 
@@ -145,12 +147,14 @@ def _cell_values(graph: Graph) -> list[list[str]]:
 
 
 def _join_cells(graph: Graph, groups: _Groups) -> list[str]:
-    """Join each node's initial and final 16-bit state; return one name per joined group."""
+    """Join each node's initial and final 16-bit state; return a name of each 16-bit group."""
     cells = []
     for names in _cell_values(graph):
         names = [name for name in names if groups.find(name) not in groups.stated]
         groups.join(names)
         cells += names[:1]
+    for names in accumulated_values(graph):
+        cells += [name for name in names if groups.find(name) not in groups.stated]
     return cells
 
 

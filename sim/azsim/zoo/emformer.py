@@ -33,7 +33,7 @@ SEGMENT_MS, TOKEN_MS, PIECE_MS = 160, 40, 333
 INSIDE_EPSILON = 1e-3  # of the norms inside the LSTMs
 
 # Root mean squares that random weights lead to; what a layer receives is normalized.
-MIXED_RMS = 0.25  # a mean of 35 values with shares of a softmax
+MIXED_RMS = 1.0  # layers of random weights make tokens alike, so that their mean is as large
 GELU_RMS = 0.65
 JOINT_RMS = 1.0  # Relu of a sum of two normalized vectors
 
@@ -126,8 +126,10 @@ def emformer_encoder(
 # -- prediction and joint net -------------------------------------------------------------------
 
 
-def normed_lstm(maker: NetMaker, name: str, x: str, features: int, hidden: int) -> str:
-    """LSTM on x (1, features) of deviation 1: layer norm over the sums of all four gates, in the
+def normed_lstm(
+    maker: NetMaker, name: str, x: str, features: int, hidden: int, input_rms: float
+) -> str:
+    """LSTM on x (1, features): layer norm over the sums of all four gates, in the
     order i, f, g, o, and over the new cell state, which is carried normalized."""
     h, c = (maker.state(f"{name}.{part}", (1, hidden)) for part in ("h", "c"))
     from_x, from_h = (
@@ -135,7 +137,7 @@ def normed_lstm(maker: NetMaker, name: str, x: str, features: int, hidden: int) 
         for part, columns in (("input", features), ("recurrent", hidden))
     )
     sums = [
-        maker.dense(from_x, x, 1.0, INPUT_GATE_DEVIATION),
+        maker.dense(from_x, x, input_rms, INPUT_GATE_DEVIATION),
         maker.dense(from_h, h, LSTM_OUTPUT_RMS, RECURRENT_GATE_DEVIATION),
     ]
     gates = maker.operator("Add", f"{name}.sums", sums)
@@ -165,8 +167,10 @@ def emformer_prediction(
     x = maker.embedding(table, maker.index_input("token", (1, 1)), EMBEDDING_RMS)
     x = maker.reshape("prediction.row", x, (1, width))
     x = layer_norm(maker, "prediction.input_norm", x, width)
+    input_rms = 1.0
     for number in range(layers):
-        x = normed_lstm(maker, f"prediction.{number}", x, width, width)
+        x = normed_lstm(maker, f"prediction.{number}", x, width, width, input_rms)
+        input_rms = LSTM_OUTPUT_RMS
     x = maker.dense(DenseLayer("prediction.output", width, encoded), x, LSTM_OUTPUT_RMS)
     x = layer_norm(maker, "prediction.output_norm", x, encoded)
     shape = (1, 1, encoded)
