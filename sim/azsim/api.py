@@ -21,7 +21,7 @@ from azsim.engine import simulate
 from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
 from azsim.frontend import Inputs, own_inputs, read_model
-from azsim.frontend.branches import read_branches
+from azsim.frontend.branches import BranchedModel, read_branches
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.preparing import (
@@ -62,7 +62,7 @@ IntegerArray = npt.NDArray[np.integer[Any]]
 
 
 def run(
-    model: str | Path | Graph,
+    model: str | Path | Graph | BranchedModel,
     *,
     input: str | Path | Inputs | None = None,
     chip: str | Path | ChipConfig = "az1",
@@ -95,7 +95,8 @@ def run(
     times (None: once).
 
     Args:
-        model, input, calibrate: files, or a graph and frames that were read before.
+        model, input, calibrate: files, or a graph (or `BranchedModel`) and frames that were read
+            before.
         frames: number of frames; None takes all that the input holds.
         frames_per_pass: frames computed together on one load of the weights; the last pass is
             padded with its last frame.
@@ -134,13 +135,15 @@ def run(
         wish.check(chip_config.core.clock_mhz)
     wishes = PlanWishes(bits, sparsity, layer_bits or {}, layer_sparsity or {})
     tell = progress or _silent
-    if not isinstance(model, Graph) and (branched := read_branches(model, dims)) is not None:
+    if isinstance(model, str | Path):
+        model = read_branches(model, dims) or model
+    if isinstance(model, BranchedModel):
         refuse_with_branches(frames_per_pass, patterns)
         wanted = BranchWishes(
             input, frames, wishes, calibrate, frame_ms, timing_only, verify, allow_unused_branch,
-            out, figures, html, explain, wish,
+            out, figures, html, explain, wish, session,
         )  # fmt: skip
-        return run_branched(branched, chip_config, wanted, tell)
+        return run_branched(model, chip_config, wanted, tell)
     with Warming() as warming:  # a first run compiles kernels beside its own work
         tell("reading", 0, 1)
         graph = model if isinstance(model, Graph) else read_model(model, dims)

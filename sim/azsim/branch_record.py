@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from azsim.branch_run import BranchOutcome, Progress, run_branches
+from azsim.branch_run import BranchOutcome, Progress, prepare_branches, run_branches
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
 from azsim.engine.branching import ARBITRATOR, DECISION, BranchModes, joined_counters
@@ -20,6 +20,7 @@ from azsim.report.files import write_run
 from azsim.report.record import BranchTrace, RunRecord, Verification
 from azsim.report.trace import TraceWish, write_trace
 from azsim.run_setting import PlanWishes, all_sqnr, azsim_version, frame_time, seeds_of
+from azsim.session import Session
 
 
 def refuse_with_branches(frames_per_pass: int, patterns: Sequence[TrafficPattern]) -> None:
@@ -53,6 +54,7 @@ class BranchWishes:
     html: bool
     explain: bool
     trace: TraceWish | None
+    session: Session | None
 
 
 def run_branched(
@@ -78,8 +80,9 @@ def run_branched(
         warming.wait()
         tell("compiling kernels", 1, 1)
     began = time.perf_counter()
+    prepared = prepare_branches(model, chip, inputs, others, plan, tell, wishes.session)
     outcome = run_branches(
-        model, chip, inputs, others, plan,
+        model, chip, prepared, inputs,
         verify=wishes.verify, allow_unused=wishes.allow_unused, modes=modes, tell=tell,
     )  # fmt: skip
     record = RunRecord(

@@ -30,6 +30,7 @@ from azsim.graph.integer import IntegerGraph
 from azsim.program import Port
 from azsim.reference.floats import evaluate_floats
 from azsim.reference.integers import evaluate_integers
+from azsim.session import Session
 
 Progress = Callable[[str, int, int], None]
 FloatArray = npt.NDArray[np.float32]
@@ -162,34 +163,27 @@ def _with_store(chip: ChipConfig, capacity_kb: int) -> ChipConfig:
 
 
 def compile_branches(
-    model: BranchedModel,
-    chip: ChipConfig,
-    ranges: Mapping[str, Ranges],
-    plan: CompressionPlan,
-    tell: Progress,
-) -> tuple[dict[str, BranchPart], dict[str, IntegerGraph]]:
-    """Compile the three graphs. The arbitrator has what it needs of the weight store, the branches
-    half of the rest each.
+    integers: Mapping[str, IntegerGraph], chip: ChipConfig, tell: Progress
+) -> dict[str, BranchPart]:
+    """Compile the three graphs, the arbitrator first. It has what it needs of the weight store, the
+    branches half of the rest each.
 
     Raises:
-        CompileError: values that lie in memory between the graphs differ in their formats.
+        CompileError: a graph that the chip cannot run.
     """
-    _check_layers(model, plan)
     parts: dict[str, BranchPart] = {}
-    integers: dict[str, IntegerGraph] = {}
     left_kb = chip.weight_store.capacity_kb
-    for name, graph in model.graphs.items():
-        integers[name] = compress_weights(graph, ranges[name], _part_plan(plan, graph))
+    for name, graph in integers.items():
         own = _with_store(chip, left_kb if name == ARBITRATOR else left_kb // len(BRANCHES))
-        program = lower_integers(integers[name], own)
+        program = lower_integers(graph, own)
         if name == ARBITRATOR:
             used_kb = -(-sum(layer.resident_bytes for layer in program.layers) // KB)
             own = _with_store(chip, used_kb)
-            program = lower_integers(integers[name], own)
+            program = lower_integers(graph, own)
             left_kb -= used_kb
         parts[name] = BranchPart(program, own)
-        tell("compiling", len(parts), len(model.graphs))
-    return parts, integers
+        tell("compiling", len(parts), len(integers))
+    return parts
 
 
 def shared_ports(model: BranchedModel, parts: Mapping[str, BranchPart]) -> dict[str, Port]:
@@ -257,12 +251,60 @@ class IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
         return clipped
 
 
-def run_branches(
+@dataclass(frozen=True)
+class PreparedBranches:
+    """A model that was calibrated and compiled. `floats` are of the run's own frames,
+    `integers` of all graphs."""
+
+    floats: FloatBranches
+    parts: Mapping[str, BranchPart]
+    integers: Mapping[str, IntegerGraph]
+    ports: Mapping[str, Port]
+
+
+def prepare_branches(
     model: BranchedModel,
     chip: ChipConfig,
     inputs: Inputs,
     calibrate: Inputs | None,
     plan: CompressionPlan,
+    tell: Progress,
+    session: Session | None = None,
+) -> PreparedBranches:
+    """Calibrate and compile `model`; runs of one session share what does not depend on the chip.
+
+    Raises:
+        ConfigError: the plan names a layer that no graph has.
+        CompileError: values that lie in memory between the graphs differ in their formats.
+    """
+    shared = session or Session()
+
+    def floats_of(frames: Inputs) -> FloatBranches:
+        return shared.once(
+            "branches", (model, frames), None, lambda: float_branches(model, frames, tell)
+        )
+
+    _check_layers(model, plan)
+    floats = floats_of(inputs)
+    ranges = floats.ranges if calibrate is None else floats_of(calibrate).ranges
+    integers = shared.once(
+        "branch integers",
+        (model, ranges),
+        plan.to_json(),
+        lambda: {
+            name: compress_weights(graph, ranges[name], _part_plan(plan, graph))
+            for name, graph in model.graphs.items()
+        },
+    )
+    parts = compile_branches(integers, chip, tell)
+    return PreparedBranches(floats, parts, integers, shared_ports(model, parts))
+
+
+def run_branches(
+    model: BranchedModel,
+    chip: ChipConfig,
+    prepared: PreparedBranches,
+    inputs: Inputs,
     *,
     verify: bool,
     allow_unused: bool,
@@ -274,10 +316,7 @@ def run_branches(
     Raises:
         ConfigError: a branch that no step takes, unless `allow_unused`.
     """
-    floats = float_branches(model, inputs, tell)
-    ranges = floats.ranges if calibrate is None else float_branches(model, calibrate, tell).ranges
-    parts, integers = compile_branches(model, chip, ranges, plan, tell)
-    ports = shared_ports(model, parts)
+    parts, ports = prepared.parts, prepared.ports
     steps = IntegerSteps(model, ports, inputs)
     choose = _chooser(model, ports)
     result = simulate_branches(
@@ -291,11 +330,11 @@ def run_branches(
         modes,
         lambda done: tell("simulating", done, len(steps)),
     )
-    _check_taken(model, result, allow_unused)
+    check_taken(model, result.chosen, allow_unused)
     exact, difference = None, ""
     if verify:
-        exact, difference = _verify(model, integers, ports, steps, result, tell)
-    return BranchOutcome(parts, result, floats, ports, exact, difference)
+        exact, difference = _verify(model, prepared.integers, ports, steps, result, tell)
+    return BranchOutcome(parts, result, prepared.floats, ports, exact, difference)
 
 
 def _chooser(
@@ -314,12 +353,19 @@ def _chooser(
     return choose
 
 
-def _check_taken(model: BranchedModel, result: BranchResult, allow_unused: bool) -> None:
+def check_taken(
+    model: BranchedModel,
+    chosen: Sequence[str],
+    allow_unused: bool,
+    option: str = "--allow-unused-branch",
+) -> None:
+    """Raise ConfigError if a branch is not among the `chosen` ones, unless that is allowed (by
+    `option`, as the user writes it)."""
     for name in BRANCHES:
-        if name not in result.chosen and not allow_unused:
+        if name not in chosen and not allow_unused:
             raise ConfigError(
                 f"node '{model.node}' (If): branch '{name}' is never taken in"
-                f" {len(result.chosen)} steps; --allow-unused-branch takes that"
+                f" {len(chosen)} steps; {option} takes that"
             )
 
 

@@ -18,7 +18,7 @@ from compiled import run_machine
 from onnx import TensorProto, helper, numpy_helper
 
 from azsim.api import run
-from azsim.branch_run import compile_branches, float_branches, shared_ports
+from azsim.branch_run import float_branches, prepare_branches
 from azsim.compiler import CompressionPlan
 from azsim.config import load_chip
 from azsim.engine.branching import COMPARE_CYCLES, decision_cycles
@@ -137,10 +137,7 @@ def test_time_of_each_part_is_that_of_the_clocked_model(path: Path) -> None:
     """One step of each of the three programs, cycle by cycle in plain Python."""
     model, chip = branched(path), load_chip("tiny", ["sequencer.semaphores=32"])
     inputs = Inputs({"features": frames_of(8)}, "noise")
-    floats = float_branches(model, inputs, lambda *_: None)
-    plan = CompressionPlan()
-    parts, _ = compile_branches(model, chip, floats.ranges, plan, lambda *_: None)
-    shared_ports(model, parts)
+    parts = prepare_branches(model, chip, inputs, None, CompressionPlan(), lambda *_: None).parts
     record = run(path, input=inputs, chip=chip, cache=False, allow_unused_branch=True)
     trace = record.branches
     assert trace is not None
@@ -259,14 +256,6 @@ def test_refused_in_one_line(folder: Path, arguments: tuple[str, ...], text: str
 def test_an_unused_branch_can_be_allowed(folder: Path) -> None:
     done = azsim("run", "net.onnx", "-i", "x.npz", "--frames", "5", "--allow-unused-branch")
     assert done.code == 0
-
-
-def test_compile_names_the_branches(folder: Path) -> None:
-    done = azsim("compile", "net.onnx", "-i", "x.npz", "-o", "net.azp")
-    assert (done.code, done.err) == (
-        2,
-        "azsim: net.onnx: node 'pick' (If): a model with branches can only be run ('azsim run')\n",
-    )
 
 
 # -- models that cannot be taken ------------------------------------------------------------------

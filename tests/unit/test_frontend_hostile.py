@@ -99,7 +99,8 @@ def test_subgraph(tmp_path: Path) -> None:
         model.graph.node[0].CopyFrom(node)
 
     assert refusal(saved(tmp_path, change)) == (
-        "node 'fc' (If): a model with branches can only be run ('azsim run')"
+        "node 'fc' (If): must be the model's only If, and is taken by azsim run, compile, sweep and"
+        " search only"
     )
 
 
@@ -275,7 +276,11 @@ def wrapped(number: int, content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("depth", "text"),
     [
-        (3, "node 'outer' (If): a model with branches can only be run ('azsim run')"),
+        (
+            3,
+            "node 'outer' (If): must be the model's only If, and is taken by azsim run, compile,"
+            " sweep and search only",
+        ),
         (5000, "must be an ONNX file; it is damaged, cut short or something else"),
     ],
 )

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from azsim.api import prepare
+from azsim.api import PlanWishes, prepare
+from azsim.branch_compile import compile_branched, part_files
+from azsim.branch_record import refuse_with_branches
 from azsim.cli.completing import complete_net
 from azsim.cli.options import (
     BitsOption,
@@ -21,17 +23,19 @@ from azsim.cli.options import (
     ModelArgument,
     SetOption,
     SparsityOption,
+    UnusedBranchOption,
     check_out_file,
     dim_sizes,
     plan_wishes,
 )
 from azsim.cli.progress import progress_bars
 from azsim.cli.screen import plain_table, screen
-from azsim.config import load_chip
+from azsim.config import ChipConfig, load_chip
 from azsim.errors import ConfigError
-from azsim.frontend import read_onnx, support_table
-from azsim.graph.text import one_line
-from azsim.program import disassemble, load_program, save_program
+from azsim.frontend import support_table
+from azsim.frontend.branches import BranchedModel, read_either
+from azsim.graph.text import one_line, quoted
+from azsim.program import Program, disassemble, load_program, save_program
 from azsim.report.placement import placement_lines
 from azsim.zoo import build_zoo, save_onnx, zoo_table
 
@@ -67,11 +71,13 @@ def compile_model(
     layer_sparsity: LayerSparsityOption = None,
     frames_per_pass: FramesPerPassOption = 1,
     dim: DimOption = None,
+    allow_unused_branch: UnusedBranchOption = False,
 ) -> None:
     """Compile a model for a chip into a program file (.azp).
 
     The frames set the scales of the activations, as the input of `azsim run`
-    does. `azsim disasm` shows the program.
+    does. `azsim disasm` shows the program. A model with an If becomes three
+    programs: model.arbitrator.azp, model.then.azp, model.else.azp.
 
     \b
     Examples:
@@ -86,7 +92,11 @@ def compile_model(
     check_out_file(output)
     config = load_chip(chip, overrides or ())
     wishes = plan_wishes(bits, sparsity, layer_bits, layer_sparsity)
-    graph = read_onnx(model, dim_sizes(dim))
+    graph = read_either(model, dim_sizes(dim))
+    if isinstance(graph, BranchedModel):
+        refuse_with_branches(frames_per_pass, ())
+        _compile_parts(graph, config, frames, wishes, output, allow_unused_branch)
+        return
     with progress_bars() as progress:
         program = prepare(
             graph,
@@ -101,13 +111,43 @@ def compile_model(
             cache=False,
         ).program
     save_program(program, output)
+    _print_program(output, program, config)
+
+
+def _print_program(path: Path, program: Program, chip: ChipConfig) -> None:
     size = sum(layer.stream_bytes for layer in program.layers)
     print(
-        f"{one_line(str(output))}: {len(program.commands)} commands, {len(program.tiles)} tiles,"
+        f"{one_line(str(path))}: {len(program.commands)} commands, {len(program.tiles)} tiles,"
         f" {size} stream bytes, chip {program.chip} ({program.config_hash})"
     )
-    for line in placement_lines(program, config.weight_store.capacity_kb * 1024):
+    for line in placement_lines(program, chip.weight_store.capacity_kb * 1024):
         print(line)
+
+
+def _compile_parts(
+    model: BranchedModel,
+    chip: ChipConfig,
+    frames: Path,
+    wishes: PlanWishes,
+    output: Path,
+    allow_unused: bool,
+) -> None:
+    """Compile arbitrator and branches into files of their own."""
+    files = part_files(output)
+    for path in files.values():
+        check_out_file(path)
+    with progress_bars() as progress:
+        parts, counts = compile_branched(
+            model, chip, frames, wishes, output, allow_unused=allow_unused, tell=progress
+        )
+    for name, part in parts.items():
+        _print_program(files[name], part.program, part.chip)
+    shares = ", ".join(f"{name} {count}" for name, count in counts.items())
+    store = ", ".join(f"{n} {part.chip.weight_store.capacity_kb}" for n, part in parts.items())
+    print(
+        f"node {quoted(model.node)} (If): the float model takes {shares} of"
+        f" {sum(counts.values())} frames; weight store in KB: {store}"
+    )
 
 
 def disasm(

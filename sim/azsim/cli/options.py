@@ -103,6 +103,10 @@ FramesPerPassOption = Annotated[
         help="Frames computed together on one load of the weights.",
     ),
 ]
+UnusedBranchOption = Annotated[
+    bool,
+    typer.Option("--allow-unused-branch", help="Of a model with an If: a branch may stay unused."),
+]
 TraceOption = Annotated[
     Path | None,
     typer.Option("--trace", metavar="FILE", help="Write a trace for ui.perfetto.dev."),

@@ -27,6 +27,7 @@ from azsim.cli.options import (
     TraceOption,
     TraceTimeOption,
     TraceWindowOption,
+    UnusedBranchOption,
     dim_sizes,
     plan_wishes,
     trace_wish,
@@ -98,12 +99,7 @@ def run(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep compiled programs for the next run.")
     ] = True,
-    allow_unused_branch: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unused-branch", help="Of a model with an If: a branch may stay unused."
-        ),
-    ] = False,
+    allow_unused_branch: UnusedBranchOption = False,
 ) -> int:
     """Simulate a model on a chip: cycles, bandwidth, latency, outputs.
 

@@ -12,7 +12,7 @@ from azsim.codec import encode_tensor, load_stream, load_weights_npy
 from azsim.compiler import compile_graph
 from azsim.config import load_chip
 from azsim.errors import ConfigError
-from azsim.frontend import read_onnx
+from azsim.frontend.branches import BranchedModel, read_either
 from azsim.program import Program, load_program
 from azsim.rtl_check import Case
 from azsim.rtl_check.real_tiles import program_tile, stream_tile
@@ -91,7 +91,11 @@ def _program_cases(program: Program, tile: int) -> tuple[str, list[Case]]:
 def _compiled(model: Path, wishes: TileWishes) -> Program:
     """Compile a model as `azsim run` does; without frames noise sets the activation scales."""
     chip = load_chip(wishes.chip or "az1", wishes.overrides or ())
-    graph = read_onnx(model)
+    graph = read_either(model)
+    if isinstance(graph, BranchedModel):
+        raise ConfigError(
+            f"{model}: has branches (If): compile it (azsim compile) and name the program of a part"
+        )
     if wishes.calibrate is None:
         return compile_graph(graph, chip, noise_ranges(graph), wishes.plan.plan(graph)).program
     with progress_bars() as progress:

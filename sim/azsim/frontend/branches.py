@@ -18,11 +18,10 @@ from onnx import numpy_helper
 
 from azsim.errors import ModelError
 from azsim.frontend.dims import bind_dimensions
-from azsim.frontend.model import read_model
 from azsim.frontend.model_file import STATE_PROPERTY, load_model, read_metadata, read_state_pairs
 from azsim.frontend.model_parts import Place
 from azsim.frontend.node import node_text
-from azsim.frontend.read import read_message
+from azsim.frontend.read import read_message, read_onnx
 from azsim.frontend.scalesim import is_topology
 from azsim.graph import Graph, StatePair, Value
 from azsim.graph.text import one_line, quoted
@@ -113,11 +112,11 @@ def read_branches(path: str | Path, dims: Mapping[str, int] | None = None) -> Br
         raise ModelError(one_line(f"{path}: {error}")) from None
 
 
-def read_given(path: str | Path) -> Graph:
-    """Return a graph with the inputs and properties of a model, whether or not it has an If: what
-    frames are read for. Raises ModelError as `read_onnx` does."""
-    branched = read_branches(path)
-    return read_model(path) if branched is None else branched.given
+def read_either(path: str | Path, dims: Mapping[str, int] | None = None) -> Graph | BranchedModel:
+    """Return a model with an If taken apart, any other as `read_onnx` does. Raises ModelError as
+    these do."""
+    branched = read_branches(path, dims)
+    return read_onnx(path, dims) if branched is None else branched
 
 
 class _Splitter:

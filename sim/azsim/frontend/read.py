@@ -176,7 +176,10 @@ class _Reader:
         for name, node in zip(self._node_names, self._graph.node, strict=True):
             if node.op_type == "If":
                 where = node_text(name, node.op_type)
-                raise ModelError(f"{where}: a model with branches can only be run ('azsim run')")
+                raise ModelError(
+                    f"{where}: must be the model's only If, and is taken by azsim run, compile,"
+                    " sweep and search only"
+                )
 
     def _name_nodes(self) -> list[str]:
         """Return a name for each node; an unnamed one is called OPERATOR_index."""

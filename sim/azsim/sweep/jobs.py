@@ -140,6 +140,7 @@ def _options(plan: Plan, settings: Settings, needed: Needed) -> dict[str, Any]:
         "frames_per_pass": settings.get("frames_per_pass", file.frames_per_pass),
         "frame_ms": settings.get("frame_ms", file.frame_ms),
         "timing_only": not file.outputs,
+        "allow_unused_branch": file.allow_unused_branch,
         "host_traffic": _traffic(plan, str(settings.get("host_traffic", file.host_traffic))),
         "bits": _first(bits, own.bits),
         "sparsity": _first(sparsity, own.sparsity),

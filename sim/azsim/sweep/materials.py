@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from azsim.api import PlanWishes
+from azsim.branch_run import check_taken, float_branches
 from azsim.cache import content_key, content_parts
-from azsim.compiler.cached import graph_key
 from azsim.errors import AzsimError, ConfigError
-from azsim.frontend import Inputs, load_inputs, read_onnx
+from azsim.frontend import Inputs, load_inputs
+from azsim.frontend.branches import BranchedModel, read_either
 from azsim.graph import Graph
 from azsim.sweep.expressions import Scalar
 from azsim.sweep.plan import Plan
@@ -30,7 +31,7 @@ RANDOM_FRAMES = 8
 class Materials:
     """Graphs and frames by the hash of their content."""
 
-    graphs: dict[str, Graph] = field(default_factory=dict)
+    graphs: dict[str, Graph | BranchedModel] = field(default_factory=dict)
     inputs: dict[str, Inputs] = field(default_factory=dict)
 
 
@@ -50,6 +51,7 @@ class MaterialReader:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.materials = Materials()
+        self._taken: set[tuple[str, str]] = set()
         self._graphs: dict[tuple[str, int], str] = {}
         self._inputs: dict[tuple[str, str, int | None, int], str] = {}
 
@@ -72,6 +74,10 @@ class MaterialReader:
             inputs = self._frames(graph, name, frames, seed)
         except AzsimError as error:
             raise self._plan.error(self._place("input"), str(error)) from None
+        try:
+            self._check_branches(graph, inputs)
+        except AzsimError as error:
+            raise self._plan.error(self._place("input"), str(error)) from None
         calibrate = None
         if file.calibrate is not None:
             try:
@@ -80,6 +86,18 @@ class MaterialReader:
                 raise self._plan.error(("calibrate",), str(error)) from None
         return Needed(graph, inputs, calibrate, _own_wishes(model))
 
+    def _check_branches(self, graph: str, inputs: str) -> None:
+        """Refuse frames of which the float model sends none to one of its branches: told before
+        hundreds of points fail for it."""
+        model = self.materials.graphs[graph]
+        if not isinstance(model, BranchedModel) or (graph, inputs) in self._taken:
+            return
+        allowed = self._plan.file.allow_unused_branch
+        if not allowed:
+            floats = float_branches(model, self.materials.inputs[inputs], _silent)
+            check_taken(model, floats.chosen, allowed, "allow_unused_branch: true")
+        self._taken.add((graph, inputs))
+
     def _place(self, key: str) -> tuple[str, ...]:
         return ("axes", key) if key in self._plan.file.axes else (key,)
 
@@ -87,20 +105,20 @@ class MaterialReader:
         known = (model, seed if model.startswith(ZOO_PREFIX) else 0)
         if known not in self._graphs:
             graph = self._read(model, seed)
-            key = graph_key(graph)
+            key = content_key(content_parts(graph))
             self.materials.graphs[key] = graph
             self._graphs[known] = key
         return self._graphs[known]
 
-    def _read(self, model: str, seed: int) -> Graph:
+    def _read(self, model: str, seed: int) -> Graph | BranchedModel:
         entry = zoo_entry(model)
         if entry is None:
-            return read_onnx(self._plan.file_path(model))
+            return read_either(self._plan.file_path(model))
         with tempfile.TemporaryDirectory(prefix="azsim-sweep-") as folder:
             path = Path(folder) / "net.onnx"
             net = build_zoo(entry.name, entry.part, ZOO_BITS, ZOO_SPARSITY, seed)
             save_onnx(net, path)
-            return read_onnx(path)
+            return read_either(path)
 
     def _frames(self, graph: str, name: str, frames: int | None, seed: int) -> str:
         known = (graph, name, frames, seed if name == RANDOM else 0)
@@ -109,7 +127,7 @@ class MaterialReader:
             if name == RANDOM:
                 inputs = random_inputs(read, frames or RANDOM_FRAMES, seed)
             else:
-                inputs = load_inputs(self._plan.file_path(name), read, frames)
+                inputs = load_inputs(self._plan.file_path(name), _given(read), frames)
             key = content_key(content_parts((inputs.frames, inputs.source_text)))
             self.materials.inputs[key] = inputs
             self._inputs[known] = key
@@ -133,28 +151,38 @@ def _own_wishes(model: str) -> PlanWishes:
     return PlanWishes(entry.bits, entry.sparsity, own, {})
 
 
-def random_inputs(graph: Graph, frames: int, seed: int) -> Inputs:
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _given(model: Graph | BranchedModel) -> Graph:
+    """The graph whose inputs are those of the model."""
+    return model.given if isinstance(model, BranchedModel) else model
+
+
+def random_inputs(model: Graph | BranchedModel, frames: int, seed: int) -> Inputs:
     """Normal numbers of deviation 1, and row numbers of tables, from a seed.
 
     Raises:
         ConfigError: an input whose values cannot be chosen at random.
     """
-    rng = np.random.default_rng(seed)
+    rng, graph = np.random.default_rng(seed), _given(model)
     arrays: dict[str, np.ndarray] = {}
     for name in graph.inputs:
         value = graph.values[name]
         shape = (frames, *value.shape)
         if value.is_index:
-            arrays[name] = rng.integers(0, _table_rows(graph, name), shape)
+            arrays[name] = rng.integers(0, _table_rows(model, name), shape)
         else:
             arrays[name] = rng.standard_normal(shape, dtype=np.float32)
     return Inputs(arrays, f"random numbers of seed {seed}, {frames} steps")
 
 
-def _table_rows(graph: Graph, name: str) -> int:
-    for node in graph.nodes:
-        if node.operator == "Embed" and node.inputs[1] == name:
-            return graph.values[node.inputs[0]].shape[0]
+def _table_rows(model: Graph | BranchedModel, name: str) -> int:
+    for graph in model.graphs.values() if isinstance(model, BranchedModel) else (model,):
+        for node in graph.nodes:
+            if node.operator == "Embed" and node.inputs[1] == name:
+                return graph.values[node.inputs[0]].shape[0]
     raise ConfigError(f"input '{name}' must come from a file: its row numbers cannot be guessed")
 
 

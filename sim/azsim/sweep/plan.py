@@ -69,6 +69,7 @@ class PlanFile(Block):
     frame_ms: float | None = Field(default=None, gt=0)
     host_traffic: str = NO_TRAFFIC
     outputs: bool = False
+    allow_unused_branch: bool = False
     seed: int = Field(default=1, ge=0, lt=1 << 31)
     axes: dict[str, Any] = Field(default_factory=dict)
     points: list[dict[str, Any]] = Field(default_factory=list)

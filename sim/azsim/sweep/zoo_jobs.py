@@ -12,7 +12,7 @@ from azsim.api import run
 from azsim.cache import content_key, content_parts
 from azsim.config import ChipConfig
 from azsim.errors import AzsimError, CacheError
-from azsim.frontend.branches import read_given
+from azsim.frontend.branches import read_either
 from azsim.session import Session
 from azsim.sweep.jobs import Outcome, figures_of, files_key
 from azsim.sweep.materials import Materials, random_inputs
@@ -53,7 +53,7 @@ class ZooJob:
         """
         with self._model() as path:
             try:
-                inputs = random_inputs(read_given(path), self.steps, SEED)
+                inputs = random_inputs(read_either(path), self.steps, SEED)
                 record = run(
                     path,
                     input=inputs,

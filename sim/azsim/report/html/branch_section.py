@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from azsim.errors import ConfigError
 from azsim.report.html.library import make_figure
@@ -143,7 +144,8 @@ def _frames_plot(run: Run, names: Sequence[str], frames: Sequence[Frame]) -> Plo
         "time, ms": [rounded(frame.cycles * ms_per_cycle) for frame in shown],
         "from and to DRAM, KB": [rounded(frame.dram_bytes / 1024) for frame in shown],
     }
-    traces, views = [], {}
+    traces: list[dict[str, Any]] = []
+    views: dict[str, list[int]] = {}
     for view, heights in values.items():
         views[view] = list(range(len(traces), len(traces) + len(names)))
         for name, colour in zip(names, COLORS[: len(names)], strict=True):
