@@ -193,7 +193,10 @@ def zoo(
     """
     if context.invoked_subcommand is not None:
         return
-    table = plain_table("net", "shapes", "parameters", "MACs a frame", "frame", "bits", "zeros")
+    table = plain_table(
+        "net", "shapes", "parameters", "MACs a frame", "frame", "bits", "zeros",
+        numbers=("parameters", "MACs a frame", "frame", "bits"),
+    )  # fmt: skip
     for entry in zoo_table():
         table.add_row(
             entry.full_name,

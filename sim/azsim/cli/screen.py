@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -34,11 +34,12 @@ def screen() -> Console:
     return console
 
 
-def plain_table(*titles: str) -> Table:
-    """A table without lines whose last column takes what is left of the width."""
+def plain_table(*titles: str, numbers: Collection[str] = ()) -> Table:
+    """A table without lines whose last column takes what is left of the width; the columns
+    `numbers` end at the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles[:-1]:
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, no_wrap=True, justify="right" if title in numbers else "left")
     table.add_column(titles[-1], overflow="fold")
     return table
 

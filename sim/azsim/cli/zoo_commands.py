@@ -89,8 +89,8 @@ def zoo_run(
 def _show(result: ZooResult, chip: str) -> None:
     with reader_may_leave():
         table = plain_table(
-            "net", "cycles a step", "x bound", "bound by", "real-time", "mJ a step", "DRAM MB",
-            "exact",
+            "net", "cycles/step", "x bound", "bound by", "RTF", "mJ/step", "DRAM MB", "exact",
+            numbers=("cycles/step", "x bound", "RTF", "mJ/step", "DRAM MB"),
         )  # fmt: skip
         for row in result.rows:
             table.add_row(*_cells(row))
