@@ -7,7 +7,7 @@ so no order of completion can deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from azsim.compiler import emit_rows, emit_spatial
 from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
+from azsim.compiler.cost import node_cycles
 from azsim.compiler.emit_linear import BlockPlanner
 from azsim.compiler.emit_packed import PackedEmitter
-from azsim.compiler.emit_products import ProductEmitter
+from azsim.compiler.emit_products import ProductEmitter, Step
+from azsim.compiler.emit_turns import Turns, depthwise_pieces, in_sections, track_of
 from azsim.compiler.emit_vector import EMITTERS, VectorEmitter, VectorEmitters
 from azsim.compiler.image import DramImage
 from azsim.compiler.place import Placement, tensor_bytes
@@ -26,6 +28,10 @@ from azsim.compiler.tile import LinearTiling, product_window
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph.integer import (
+    TRACK_DMA,
+    TRACK_MAC,
+    TRACK_VECTOR,
+    Depthwise,
     EmbedRows,
     FetchRows,
     IntegerGraph,
@@ -94,6 +100,7 @@ class _Emitter:
             self.semaphores, abuf_bytes, chip.mac_array.accumulators_per_lane
         )
         self.vector = VectorEmitter(graph, placement.address, self.builder)
+        self.turns = Turns()
         self.layers: list[LayerInfo] = []
         self.loaded: set[str] = set()
         self.image.place("weights", residency.dram)
@@ -109,12 +116,10 @@ class _Emitter:
 
     def program(self) -> Program:
         """Emit everything in order and wrap it up."""
-        numbers = self.numbers
         self._load_inputs()
         self._reserve_buffers()
-        for node in self.graph.nodes:
-            self._emit_node(node, numbers.get(node.name, self.io_layer))
-            self._store_outputs(node_outputs(node))
+        for nodes in in_sections(self.graph):
+            self._emit_together(nodes)
         self._end_states()
         program = Program(
             name=self.graph.name,
@@ -123,7 +128,7 @@ class _Emitter:
             commands=self.builder.records(),
             semaphore_kinds=np.array(self.semaphores.kinds, np.int64),
             semaphore_initial=np.array(self.semaphores.initial, np.int64),
-            tiles=self._tiles(numbers),
+            tiles=self._tiles(self.numbers),
             layers=tuple(self.layers),
             dram=self.image.bytes(),
             store=self.residency.store.view(np.uint8),
@@ -280,6 +285,39 @@ class _Emitter:
         return tuple(found)
 
     # -- nodes
+
+    def _emit_together(self, nodes: list[IntegerNode]) -> None:
+        """The nodes of a section, or a single one."""
+        if len(nodes) == 1:
+            self._emit_node(nodes[0], self._layer(nodes[0]))
+            self._store_outputs(node_outputs(nodes[0]))
+            return
+        tracks: dict[int, list[IntegerNode]] = {}
+        for node in nodes:
+            tracks.setdefault(track_of(self.graph, node), []).append(node)
+        for node in tracks.get(TRACK_DMA, []):
+            self._emit_node(node, self._layer(node))
+        mac, vector = (self._steps(tracks.get(t, [])) for t in (TRACK_MAC, TRACK_VECTOR))
+        self.turns.take(mac, vector)
+
+    def _steps(self, nodes: list[IntegerNode]) -> Iterator[Step]:
+        """The commands of a track, each step behind the estimate of its cycles."""
+        for node in nodes:
+            if isinstance(node, View):
+                continue
+            if isinstance(node, Linear):
+                yield from self.products.steps(node)
+            elif isinstance(node, Depthwise):
+                for piece in depthwise_pieces(node, self.chip.vector.lanes):
+                    yield node_cycles(self.graph, piece, self.chip)
+                    self._emit_node(piece, self._layer(node))
+            else:
+                yield node_cycles(self.graph, node, self.chip)
+                self._emit_node(node, self._layer(node))
+            self._store_outputs(node_outputs(node))
+
+    def _layer(self, node: IntegerNode) -> int:
+        return self.numbers.get(node.name, self.io_layer)
 
     def _emit_node(self, node: IntegerNode, layer: int) -> None:
         for name in node_inputs(node):

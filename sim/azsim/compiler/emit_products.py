@@ -7,10 +7,13 @@ slots allow. A TABLE record goes to every unit before the first tile that needs 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from azsim.compiler.builder import Access, Command, ProgramBuilder
 from azsim.compiler.compress import WORD_BYTES
+from azsim.compiler.cost import product_cycles, rescale_cycles
 from azsim.compiler.emit_linear import Block, BlockPlanner, PackedBlock, TileUse, tile_uses
 from azsim.compiler.emit_slots import TileOrder
 from azsim.compiler.emit_vector import TYPES, VectorEmitter
@@ -20,6 +23,8 @@ from azsim.compiler.tile import padded_weights
 from azsim.config import ChipConfig
 from azsim.graph.integer import IntegerGraph, Linear
 from azsim_kernels import isa
+
+Step = tuple[int, int]  # estimated cycles of MAC, then of VECTOR
 
 
 class ProductEmitter:
@@ -71,7 +76,13 @@ class ProductEmitter:
 
     def emit(self, node: Linear) -> None:
         """Append the commands of a planned node."""
+        for _ in self.steps(node):
+            pass
+
+    def steps(self, node: Linear) -> Iterator[Step]:
+        """The same in steps, each with its estimated cycles in front of its commands."""
         for block, uses in self._planned[node.name]:
+            yield self._step(block)
             if block.is_first_chunk:
                 self.load_next_parameters(block)
             runs = block.window.runs(block.chunk_begin, block.chunk_end)
@@ -83,6 +94,10 @@ class ProductEmitter:
                     self._product(block, use, run, takes, frees)
                 self.free_tiles(int(block.frees))
             self._rescale(block)
+
+    def _step(self, block: Block) -> Step:
+        mac = product_cycles(self._chip, block.rows, block.tiling.columns, block.chunk_columns)
+        return mac, rescale_cycles(self._chip, block.rows, block.chunk_columns)
 
     def free_tiles(self, count: int) -> None:
         """Note that the last PRODUCT of `count` more tiles has been emitted."""
@@ -163,12 +178,18 @@ class ProductEmitter:
         waits = [self.order.ready(use.fetch)] if takes else []
         used = (count - 1) * acc_stride + -(-use.rows // lanes)
         accumulators = [Access("accumulators", acc, acc + used)]
-        reads = [Access("abuf", begin, begin + (count - 1) * stride + use.columns)]
+        reads = [self._activations(block, begin, begin + (count - 1) * stride + use.columns)]
         self._builder.add(
             Command(isa.MAC, isa.PRODUCT, arg, block.layer, 0, waits, signals),
             reads if use.clear else reads + accumulators,
             accumulators,
         )
+
+    def _activations(self, block: Block, begin: int, end: int) -> Access:
+        """What a PRODUCT waits for: of a strip all of it, so that few signals are on their way."""
+        if block.node.name in self._graph.sections:
+            return self._vector.whole(block.node.x)
+        return Access("abuf", begin, end)
 
     def _half(self, block: Block) -> int:
         return block.half * (self._chip.mac_array.accumulators_per_lane // 2)

@@ -75,8 +75,7 @@ def place_graph(
         if not graph.tensors[state.source].in_dram:
             size = tensor_bytes(graph, state.source)
             base[state.source] = allocator.forever(state.source, size)
-    block_rows = max((t.block_rows for t in tilings.values()), default=0)
-    parameter_bytes = _aligned(PARAMETER_BYTES_PER_ROW * block_rows)
+    parameter_bytes = parameter_space(tilings) // PARAMETER_BUFFERS
     parameters = tuple(
         allocator.forever("parameters", parameter_bytes) for _ in range(PARAMETER_BUFFERS)
     )
@@ -93,6 +92,12 @@ def place_graph(
     )
 
 
+def parameter_space(tilings: Mapping[str, LinearTiling]) -> int:
+    """Bytes of the parameter buffers."""
+    block_rows = max((t.block_rows for t in tilings.values()), default=0)
+    return PARAMETER_BUFFERS * _aligned(PARAMETER_BYTES_PER_ROW * block_rows)
+
+
 class LeastSpace:
     """What ABUF must hold at least, before any placement: tensors that live at the same time."""
 
@@ -100,6 +105,7 @@ class LeastSpace:
         roots = _roots(graph)
         lives = _lives(graph, roots)
         shared = _in_place(graph, roots, lives)
+        self._constants = {n for n, t in graph.tensors.items() if t.kind is IntegerKind.CONSTANT}
         self._parts = {
             root: (tensor_bytes(graph, root), life)
             for root, life in lives.items()
@@ -114,6 +120,22 @@ class LeastSpace:
                 changes[life.first] = changes.get(life.first, 0) + size
                 changes[life.last + 1] = changes.get(life.last + 1, 0) - size
         return max(accumulate(changes[place] for place in sorted(changes)), default=0)
+
+    def during(self, first: int, last: int, moved: Collection[str]) -> int:
+        """Bytes of all tensors, except constants, that live at some node from `first` to `last`, if
+        the tensors `moved` lie elsewhere."""
+        return sum(
+            _aligned(size)
+            for root, (size, life) in self._parts.items()
+            if root not in moved
+            and root not in self._constants
+            and life.first <= last
+            and life.last >= first
+        )
+
+    def size(self, name: str) -> int:
+        """Bytes of a tensor that has a place of its own, else 0."""
+        return self._parts[name][0] if name in self._parts else 0
 
 
 def tensor_bytes(graph: IntegerGraph, name: str) -> int:
@@ -145,15 +167,28 @@ def _lives(graph: IntegerGraph, roots: dict[str, tuple[str, int]]) -> dict[str, 
 
     for name in graph.inputs:
         touch(name, -1)
-    for number, node in enumerate(graph.nodes):
+    for span, node in zip(_spans(graph), graph.nodes, strict=True):
         for name in (*node_inputs(node), *node_outputs(node)):
-            touch(name, number)
+            for number in span:
+                touch(name, number)
     for state in graph.states:
         touch(state.source, -1)
         touch(state.result, FOREVER)
     for name in graph.outputs:  # stored behind the node that finishes it
         touch(name, _producer(graph, name))
     return lives
+
+
+def _spans(graph: IntegerGraph) -> list[tuple[int, ...]]:
+    """For each node the numbers of the first and last node it may take turns with: its section."""
+    if not graph.sections:
+        return [(number,) for number in range(len(graph.nodes))]
+    ends: dict[int, tuple[int, int]] = {}
+    sections = [graph.sections.get(node.name) for node in graph.nodes]
+    for number, section in enumerate(sections):
+        if section is not None:
+            ends[section[0]] = ends.get(section[0], (number,))[0], number
+    return [(n,) if at is None else ends[at[0]] for n, at in enumerate(sections)]
 
 
 def _producer(graph: IntegerGraph, name: str) -> int:
@@ -229,7 +264,10 @@ def _place_roots(
     base: dict[str, int],
     allocator: _Allocator,
 ) -> None:
-    for root, life in sorted(lives.items(), key=lambda item: (item[1].first, item[0])):
+    longest = bool(graph.sections)  # in a cascade buffers of strips come and go between long ones
+    order = [(life.first, -life.last * longest, root) for root, life in lives.items()]
+    for _, _, root in sorted(order):
+        life = lives[root]
         if root in base:
             continue
         if root in shared:

@@ -10,13 +10,17 @@ Results are the same integers: the reference evaluates the graph as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from azsim.compiler.blocks import Range, block_of, cut_edges, unit_elements
-from azsim.compiler.place import LeastSpace, place_graph
+from azsim.compiler.cascade import CascadePlan
+from azsim.compiler.cascade_choice import CascadeChooser
+from azsim.compiler.cascade_nodes import CascadeWriter
+from azsim.compiler.place import place_graph
+from azsim.compiler.rewrite import Rewrite, renamed, tensor_bytes
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
@@ -25,7 +29,6 @@ from azsim.graph.integer import (
     IntegerGraph,
     IntegerKind,
     IntegerNode,
-    IntegerTensor,
     Move,
     SpillRows,
     View,
@@ -33,11 +36,12 @@ from azsim.graph.integer import (
 from azsim.graph.integer_nodes import Piece
 
 SHARES = (6, 12, 24, 48)  # parts of ABUF that the tensors of one block may take, tried in order
-NOT_NAMES = ("name", "operator", "kind", "table")  # text fields of nodes that name no tensor
+PERCENTS = (100, 92, 75, 50)  # of the room that others leave, for a cascade, tried in order
 
 
 def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
-    """Return `graph` with as many tensors in DRAM as ABUF makes necessary.
+    """Return `graph` with as many tensors in DRAM as ABUF makes necessary, cascades where they
+    pay.
 
     Raises:
         CompileError: even one row of some node does not fit; the text says need and have.
@@ -45,22 +49,50 @@ def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
     try:
         _place(graph, chip)
     except CompileError as error:
-        refusal = error
-    else:
-        return graph
-    names = _candidates(graph)
-    capacity = chip.abuf.capacity_kb * 1024
-    least = LeastSpace(graph)
-    counts = [n for n in _counts(len(names)) if least.without(set(names[:n])) <= capacity]
-    for share in SHARES:
-        for count in counts:
-            spilled = _Spiller(graph, names[:count], capacity, capacity // share).graph()
-            try:
-                _place(spilled, chip)
-            except CompileError:
-                continue
-            return spilled
+        return _spilled(graph, chip, error)
+    return _cascaded(graph, chip)
+
+
+def _cascaded(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
+    """A graph that fits, with cascades where they pay."""
+    chooser = CascadeChooser(graph, chip)
+    for percent in PERCENTS:
+        chosen = chooser.chosen([], 0, percent)
+        if chosen is not None and chosen[1]:
+            found = _placed(graph, chip, chosen, SHARES[0])
+            if found is not None:
+                return found
+    return graph
+
+
+def _spilled(graph: IntegerGraph, chip: ChipConfig, refusal: CompileError) -> IntegerGraph:
+    """A graph that does not fit."""
+    chooser = CascadeChooser(graph, chip)
+    names = chooser.candidates(_candidates(graph))
+    for share, percent in zip(SHARES, PERCENTS, strict=True):
+        for count in _counts(len(names)):
+            chosen = chooser.chosen(names, count, percent)
+            found = _placed(graph, chip, chosen, share) if chosen is not None else None
+            if found is not None:
+                return found
     raise refusal
+
+
+def _placed(
+    graph: IntegerGraph,
+    chip: ChipConfig,
+    chosen: tuple[list[str], dict[str, CascadePlan]],
+    share: int,
+) -> IntegerGraph | None:
+    """The graph with these tensors in DRAM and these cascades, None if it does not fit."""
+    names, plans = chosen
+    capacity = chip.abuf.capacity_kb * 1024
+    found = _Spiller(graph, names, capacity, capacity // share, plans).graph()
+    try:
+        _place(found, chip)
+    except CompileError:
+        return None
+    return found
 
 
 def _place(graph: IntegerGraph, chip: ChipConfig) -> None:
@@ -88,11 +120,7 @@ def _candidates(graph: IntegerGraph) -> list[str]:
     kept |= {node.y for node in graph.nodes if isinstance(node, View)}
     allowed = (IntegerKind.NODE, IntegerKind.INPUT)
     found = [t for t in graph.tensors.values() if t.kind in allowed and t.name not in kept]
-    return [t.name for t in sorted(found, key=lambda t: (-_bytes(t), t.name))]
-
-
-def _bytes(tensor: IntegerTensor) -> int:
-    return tensor.size * np.dtype(tensor.element).itemsize
+    return [t.name for t in sorted(found, key=lambda t: (-tensor_bytes(t), t.name))]
 
 
 Stage = tuple[list[IntegerNode], list[IntegerNode]]  # fetches of a block, then its work
@@ -103,70 +131,56 @@ class _Spiller:
     """Rewrites a graph; `_where[tensor]`: the tensor in DRAM it lies in, and its first element."""
 
     def __init__(
-        self, graph: IntegerGraph, names: list[str], capacity_bytes: int, budget_bytes: int
+        self,
+        graph: IntegerGraph,
+        names: list[str],
+        capacity_bytes: int,
+        budget_bytes: int,
+        plans: Mapping[str, CascadePlan],
     ) -> None:
         self._old, self._capacity, self._budget = graph, capacity_bytes, budget_bytes
-        self._tensors = dict(graph.tensors)
-        self._nodes: list[IntegerNode] = []
-        self._layers: dict[str, str] = {}
-        self._where: dict[str, tuple[str, int]] = {}
-        for name in names:
-            self._where[name] = (name, 0)
-            self._tensors[name] = replace(graph.tensors[name], in_dram=True)
+        self._new = Rewrite(graph, names)
+        self._plans = plans  # by the name of the cascade's first node
 
     def graph(self) -> IntegerGraph:
         """Rewrite all nodes."""
+        skipped: set[str] = set()
+        cascades = CascadeWriter(self._new)
         for node in self._old.nodes:
-            if isinstance(node, View) and node.x in self._where:
-                source, offset = self._where[node.x]
-                self._where[node.y] = (source, offset + node.offset)
-                if node.y in self._old.outputs:
-                    self._copy_output(node.y)
-            elif any(name in self._where for name in (*node.reads, *node.writes)):
+            if node.name in skipped:
+                continue
+            if node.name in self._plans:
+                plan = self._plans[node.name]
+                cascades.write(plan)
+                skipped |= {inner.name for inner in plan.cascade.nodes}
+            elif isinstance(node, View) and node.x in self._new.where:
+                self._view(node)
+            elif any(name in self._new.where for name in (*node.reads, *node.writes)):
                 self._divide(node)
             else:
-                self._nodes.append(node)
-        for name in self._where:
-            if not self._tensors[name].in_dram:
-                del self._tensors[name]  # a view of what lies in DRAM
-        return replace(
-            self._old,
-            nodes=tuple(self._nodes),
-            tensors=self._tensors,
-            layer_names=self._layers,
-        )
+                self._new.nodes.append(node)
+        return self._new.graph()
+
+    def _view(self, node: View) -> None:
+        """A view of a tensor in DRAM lies there too."""
+        source, offset = self._new.where[node.x]
+        if source != node.y:
+            self._new.where[node.y] = (source, offset + node.offset)
+            if node.y in self._old.outputs:
+                self._copy_output(node.y)
 
     def _copy_output(self, name: str) -> None:
         """A graph output that is a view of a tensor in DRAM: through ABUF to its own place."""
-        tensor = self._tensors[name]
+        tensor = self._new.tensors[name]
         step = max(1, self._budget // np.dtype(tensor.element).itemsize)
-        source, offset = self._where.pop(name)
-        self._tensors[name] = replace(tensor, in_dram=True)
+        source, offset = self._new.where.pop(name)
+        self._new.tensors[name] = replace(tensor, in_dram=True)
         for begin in range(0, tensor.size, step):
             end = min(begin + step, tensor.size)
-            part = self._part(name, f"{name}#{begin}", (begin, end))
-            self._add(FetchRows(f"{part}/in", source, part, offset + begin, end - begin), name)
-            self._add(SpillRows(f"{part}/out", part, name, begin, end - begin), name)
-        self._where[name] = (name, 0)
-
-    def _add(self, node: IntegerNode, layer: str) -> None:
-        self._nodes.append(node)
-        self._layers[node.name] = layer
-
-    def _part(self, of: str, name: str, part: Range) -> str:
-        """Declare a part of a tensor in ABUF: in rows where it is whole rows, as nodes want it
-        that look at rows."""
-        tensor = self._old.tensors[of]
-        count = part[1] - part[0]
-        columns = tensor.shape[-1] if tensor.shape else 1
-        rows, rest = divmod(count, columns)
-        shape: tuple[int, ...] = (count,) if rest else (rows, columns)
-        if count == tensor.size:
-            shape = tensor.shape
-        self._tensors[name] = replace(
-            tensor, name=name, shape=shape, kind=IntegerKind.NODE, data=None, in_dram=False
-        )
-        return name
+            part = self._new.part(name, f"{name}#{begin}", (begin, end))
+            self._new.add(FetchRows(f"{part}/in", source, part, offset + begin, end - begin), name)
+            self._new.add(SpillRows(f"{part}/out", part, name, begin, end - begin), name)
+        self._new.where[name] = (name, 0)
 
     def _divide(self, node: IntegerNode) -> None:
         """Blocks of a node, fetched one block ahead."""
@@ -183,7 +197,7 @@ class _Spiller:
                 if result and part is not None:
                     pieces.append((result, part))
         for late in in_order(stages) if self._fit_twice(stages) else one_by_one(stages):
-            self._add(late, node.name)
+            self._new.add(late, node.name)
         if pieces:
             self._join(node, pieces)
 
@@ -192,7 +206,7 @@ class _Spiller:
         sizes: list[int] = []
         for fetches, _ in stages:
             names = {name for node in fetches for name in node.writes}
-            sizes.append(sum(_bytes(self._tensors[name]) for name in names))
+            sizes.append(sum(tensor_bytes(self._new.tensors[name]) for name in names))
         return max(map(sum, pairwise(sizes)), default=0) <= self._capacity
 
     def _transposed(self, node: Move, plane: Piece, number: int) -> list[Stage]:
@@ -223,15 +237,15 @@ class _Spiller:
         begin, count, by_rows = cut
         columns, rows = plane.shape
         first = plane.source_offset + begin * (columns if by_rows else 1)
-        if x not in self._where:
+        if x not in self._new.where:
             return (x, first, (1, columns)), []
-        source, offset = self._where[x]
+        source, offset = self._new.where[x]
         name = f"{label}/in"
         if by_rows:  # whole rows of x lie together
-            self._part(x, name, (0, count * columns))
+            self._new.part(x, name, (0, count * columns))
             fetch = FetchRows(name, source, name, offset + first, count * columns)
             return (name, 0, (1, columns)), [fetch]
-        self._part(x, name, (0, rows * count))
+        self._new.part(x, name, (0, rows * count))
         fetches: list[IntegerNode] = [
             FetchRows(f"{name}{r}", source, name, offset + first + r * columns, count, r * count)
             for r in range(rows)
@@ -245,15 +259,15 @@ class _Spiller:
         begin, count, by_rows = cut
         columns, rows = plane.shape
         first = plane.target_offset + begin * (1 if by_rows else rows)
-        if y not in self._where:
+        if y not in self._new.where:
             return (y, first, (rows, 1)), []
         name = f"{label}/out"
         if not by_rows:  # whole rows of y lie together
-            self._part(y, name, (0, count * rows))
-            return (name, 0, (rows, 1)), [SpillRows(name, name, y, first, count * rows)]
-        self._part(y, name, (0, columns * count))
+            self._new.part(y, name, (0, count * rows))
+            return (name, 0, (rows, 1)), [self._new.spill(name, y, first, count * rows)]
+        self._new.part(y, name, (0, columns * count))
         spills: list[IntegerNode] = [
-            SpillRows(f"{name}{c}", name, y, first + c * rows, count, c * count)
+            self._new.spill(name, y, first + c * rows, count, c * count, f"{name}{c}")
             for c in range(columns)
         ]
         return (name, 0, (count, 1)), spills
@@ -265,8 +279,8 @@ class _Spiller:
             return [None]
         (y,) = node.writes
         tensor = self._old.tensors[y]
-        moved = [name for name in (*node.reads, y) if name in self._where]
-        load = sum(_bytes(self._old.tensors[name]) for name in moved)
+        moved = [name for name in (*node.reads, y) if name in self._new.where]
+        load = sum(tensor_bytes(self._old.tensors[name]) for name in moved)
         most = max(1, self._budget * tensor.size // max(1, load))
         parts: list[Range | None] = list(cut_edges(self._old, node, unit, most))
         return parts
@@ -287,24 +301,24 @@ class _Spiller:
         work: list[IntegerNode] = []
         for place, (name, need) in enumerate(needs.items()):
             target = f"{label}/in{place}"
-            if name in self._where:
-                source, offset = self._where[name]
-                names[name] = self._part(name, target, need)
+            if name in self._new.where:
+                source, offset = self._new.where[name]
+                names[name] = self._new.part(name, target, need)
                 count = need[1] - need[0]
                 fetches.append(FetchRows(target, source, target, offset + need[0], count))
             elif need != (0, self._old.tensors[name].size):
-                names[name] = self._part(name, target, need)
+                names[name] = self._new.part(name, target, need)
                 work.append(View(target, name, target, need[0]))
         result = ""
         after: list[IntegerNode] = []
         for place, name in enumerate(made.writes):
-            if name not in self._where and part is None:
+            if name not in self._new.where and part is None:
                 continue
             target = f"{label}/out{place}"
             begin, end = part or (0, self._old.tensors[name].size)
-            names[name] = self._part(name, target, (begin, end))
-            if name in self._where:
-                after.append(SpillRows(target, target, name, begin, end - begin))
+            names[name] = self._new.part(name, target, (begin, end))
+            if name in self._new.where:
+                after.append(self._new.spill(target, name, begin, end - begin))
             else:
                 result = target
         work += [renamed(made, label, names), *after]
@@ -317,7 +331,7 @@ class _Spiller:
             Piece(place, (part[1] - part[0],), 0, (1,), part[0], (1,))
             for place, (_, part) in enumerate(pieces)
         )
-        self._add(Move(f"{node.name}#join", tuple(n for n, _ in pieces), y, copies), node.name)
+        self._new.add(Move(f"{node.name}#join", tuple(n for n, _ in pieces), y, copies), node.name)
 
 
 def in_order(stages: list[Stage]) -> Iterator[IntegerNode]:
@@ -367,17 +381,3 @@ def _is_transposed(plane: Piece) -> bool:
         return False
     columns, rows = plane.shape
     return plane.source_strides == (1, columns) and plane.target_strides == (rows, 1)
-
-
-def renamed(node: IntegerNode, name: str, tensors: Mapping[str, str]) -> IntegerNode:
-    """Return the node under another name and with other tensors."""
-    changes: dict[str, object] = {"name": name}
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if field.name in NOT_NAMES:
-            continue
-        if isinstance(value, str) and value in tensors:
-            changes[field.name] = tensors[value]
-        elif field.name == "inputs":
-            changes[field.name] = tuple(tensors.get(entry, entry) for entry in value)
-    return replace(node, **changes)  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from azsim.compiler.spill import renamed, spill_graph
+from azsim.compiler.rewrite import renamed
+from azsim.compiler.spill import spill_graph
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph import StatePair

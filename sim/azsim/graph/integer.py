@@ -68,6 +68,10 @@ IntegerNode = (
 )
 
 
+Section = tuple[int, int]  # number of the section, track (TRACK_*)
+TRACK_DMA, TRACK_MAC, TRACK_VECTOR = range(3)
+
+
 class IntegerKind(Enum):
     """Where an integer tensor comes from."""
 
@@ -104,7 +108,8 @@ class IntegerGraph:
     """One step of the compressed net. `nodes` in execution order; `tensors` by name.
 
     `inputs`/`outputs`: non-state graph inputs/outputs by name; `states`: pairs of equal shape,
-    element and scale.
+    element and scale. `sections[node]`: nodes of one section stand together; those of its different
+    tracks neither need each other nor share memory, so that their commands may take turns.
     """
 
     name: str
@@ -115,6 +120,7 @@ class IntegerGraph:
     states: tuple[StatePair, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     layer_names: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, Section] = field(default_factory=dict)
 
 
 def node_inputs(node: IntegerNode) -> tuple[str, ...]:
@@ -128,6 +134,9 @@ def node_outputs(node: IntegerNode) -> tuple[str, ...]:
 
 
 __all__ = [
+    "TRACK_DMA",
+    "TRACK_MAC",
+    "TRACK_VECTOR",
     "ArgReduce",
     "Depthwise",
     "Elementwise",
@@ -151,6 +160,7 @@ __all__ = [
     "Pool",
     "Reduce",
     "Requant",
+    "Section",
     "Select",
     "SoftmaxRows",
     "SpillRows",
