@@ -11,7 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from azsim.cli.options import ChipOption, DimOption, ModelArgument, SetOption, dim_sizes
+from azsim.cli.options import (
+    ChipOption,
+    DimOption,
+    ModelArgument,
+    SetOption,
+    check_out_file,
+    dim_sizes,
+)
 from azsim.cli.progress import progress_bars
 from azsim.cli.screen import plain_table, reader_may_leave, screen
 from azsim.compress import (
@@ -20,14 +27,18 @@ from azsim.compress import (
     Choices,
     CompressionResult,
     FormatStudy,
+    Images,
     ScanRow,
     Update,
     WeightPlan,
+    apply_update,
     check_folder,
     compress_model,
     diff_models,
     load_plan,
     option_wish,
+    save_images,
+    save_update,
     study_formats,
     write_formats,
 )
@@ -247,8 +258,20 @@ def diff(
         Path, typer.Argument(metavar="OLD", readable=False, help="Model on the device, ONNX.")
     ],
     new: Annotated[
-        Path, typer.Argument(metavar="NEW", readable=False, help="Model to come, ONNX.")
-    ],
+        Path | None, typer.Argument(metavar="[NEW]", readable=False, help="Model to come, ONNX.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Update file; with --apply the image, .npz."
+        ),
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            "--apply", metavar="UPDATE", readable=False, help="Put an update file to OLD."
+        ),
+    ] = None,
     input: Annotated[
         Path | None,
         typer.Option(
@@ -268,19 +291,57 @@ def diff(
     """Bytes of an over-the-air update: what of NEW a device with OLD does not have.
 
     Tiles of the weight streams, tables, parameters and commands that are the
-    same bytes are left out. The models must have the same graph.
+    same bytes are left out. The models must have the same graph. -o writes the
+    update; --apply makes the new model's memory images of it and OLD.
 
     \b
     Examples:
       azsim diff old.onnx new.onnx
+      azsim diff old.onnx new.onnx -o update.bin
+      azsim diff --apply update.bin old.onnx -o new_images.npz
       azsim diff old.onnx new.onnx --set decoder.profile=ans --json
     """
-    update = diff_models(old, new, load_chip(chip, overrides or ()), input, dim_sizes(dim))
-    with reader_may_leave():
-        if as_json:
-            print(json.dumps(update.to_json(), indent=2))
+    if (new is None) == (apply is None):
+        raise ConfigError("NEW: must be given, or --apply UPDATE in its place")
+    config = load_chip(chip, overrides or ())
+    if output is not None:
+        check_out_file(output)
+    sizes = dim_sizes(dim)
+    with progress_bars() as progress:
+        if new is None:
+            assert apply is not None  # one of them is there
+            images = apply_update(old, apply, config, input, sizes, progress)
+            if output is not None:
+                save_images(images, output)
+            said: Update | Images = images
         else:
-            _print_update(update)
+            said = diff_models(old, new, config, input, sizes, progress)
+            if output is not None and said.update_bytes:
+                save_update(said, config, output)
+    with reader_may_leave():
+        _say_update(said, output, as_json)
+
+
+def _say_update(said: Update | Images, output: Path | None, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(said.to_json(), indent=2))
+        return
+    console = screen()
+    if isinstance(said, Update):
+        _print_update(said)
+        if output is not None and not said.update_bytes:
+            console.print("nothing changes: no update is written")
+            return
+    else:
+        sizes = said.to_json()
+        console.print(
+            f"the new model: {sizes['dram_bytes']} bytes of DRAM, {sizes['store_bytes']} of the"
+            f" weight store, {sizes['commands']} commands",
+            markup=False,
+            soft_wrap=True,
+        )
+    if output is not None:
+        console.print(f"written: {one_line(str(output))}", markup=False, soft_wrap=True)
 
 
 def _print_update(update: Update) -> None:

@@ -2,19 +2,15 @@
 
 The device keeps the old model. What it needs is every piece of the new one whose bytes differ:
 tiles and tables of the weight streams, parameters of rows, constants, and blocks of commands. Each
-piece comes with a record of what it replaces.
+piece comes with a record of what it replaces. `update_file` writes them and puts them to use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-from numpy.lib.recfunctions import repack_fields
 
 from azsim.api import PlanWishes
 from azsim.compiler import compress_weights
@@ -26,36 +22,38 @@ from azsim.compiler.state_spill import fit_graph
 from azsim.compiler.tile import tile_graph
 from azsim.compress.material import noise_frames
 from azsim.compress.measure import ranges_and_outputs
+from azsim.compress.pieces import Key, Kind, Pieces, check_pieces, dram_regions, take_apart
+from azsim.compress.same_graph import check_same_graph
 from azsim.config import ChipConfig
 from azsim.errors import ModelError
 from azsim.frontend import load_inputs, read_onnx
-from azsim.graph import Graph, Node
-from azsim.graph.text import one_line, quoted, shape_text
+from azsim.graph import Graph
 from azsim.program import Program
-from azsim_kernels import isa
 
-# of the file that an update would be; an assumption, as no such format is published
-HEADER_BYTES = 64  # magic, version, chip, content of the old model, number of records, CRC
-RECORD_BYTES = 16  # kind, matrix, number, length, CRC of one piece
-
-TILE, TABLE, PARAMETERS, CONSTANTS, PROGRAM = "tile", "table", "parameters", "constants", "program"
-Key = tuple[str, str, int]  # matrix or region, kind, number
-BLOCK_COMMANDS = 64  # commands of one piece
+HEADER_BYTES = 64
+RECORD_BYTES = 16
+CONSTANTS, PROGRAM = "constants", "program"  # rows of the table beside the matrices
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What is compared, and the bytes it takes."""
+class CompiledPieces:
+    """A model as `chip` holds it: `pieces` in order, `rows` the row of the table that each region
+    of DRAM and each matrix belongs to."""
 
-    content: bytes
-    size: int
+    program: Program = field(repr=False)
+    pieces: Pieces = field(repr=False)
+    matrices: tuple[str, ...]
+    regions: tuple[str, ...]
+    tiles: Mapping[str, int]
 
-
-Pieces = Mapping[Key, Piece]
-
-
-def _piece(array: npt.NDArray[Any]) -> Piece:
-    return Piece(array.tobytes(), array.nbytes)
+    def row_of(self, key: Key) -> str:
+        """Name of the row that counts a piece."""
+        if key.kind in (Kind.TILE, Kind.TABLE):
+            return self.matrices[key.matrix] if key.matrix < len(self.matrices) else CONSTANTS
+        if key.kind is Kind.DATA:
+            return self.regions[key.number] if key.number < len(self.regions) else CONSTANTS
+        return PROGRAM
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class UpdateRow:
     """What changes of one matrix, or of the constants or the program (no tiles then).
 
     `tile_bytes`, `table_bytes`, `other_bytes`: of the new model's changed pieces; `new_bytes` of
-    all its pieces.
+    all its pieces; `records` counts changed pieces and those that are no more.
     """
 
     name: str
@@ -84,7 +82,8 @@ class UpdateRow:
 
 @dataclass(frozen=True)
 class Update:
-    """An update from model `old` to model `new` on `chip`."""
+    """An update from model `old` to model `new` on `chip`. `changes`: the new bytes of each piece
+    that differs, none for one that is no more."""
 
     old: str
     new: str
@@ -92,6 +91,8 @@ class Update:
     profile: str
     rows: tuple[UpdateRow, ...]
     pieces: int
+    changes: Pieces = field(default_factory=dict, repr=False)
+    programs: tuple[Program, ...] = field(default=(), repr=False)
 
     @property
     def update_bytes(self) -> int:
@@ -128,6 +129,7 @@ def diff_models(
     chip: ChipConfig,
     input: str | Path | None = None,
     dims: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
 ) -> Update:
     """Compare two models of one graph as `chip` would hold them.
 
@@ -142,11 +144,16 @@ def diff_models(
     """
     first, second = _read_both(Path(old), Path(new), dims)
     check_same_graph(first, second, Path(old), Path(new))
-    before, _ = _pieces(first, chip, input)
-    after, tiles = _pieces(second, chip, input)
-    names = list(dict.fromkeys(name for name, _, _ in after))
-    rows = tuple(_row(name, before, after, tiles.get(name, 0)) for name in names)
-    return Update(Path(old).name, Path(new).name, chip.name, chip.decoder.profile, rows, len(after))
+    tell = progress or unwatched
+    before = compile_pieces(first, chip, input, tell)
+    after = compile_pieces(second, chip, input, tell)
+    changes = _changes(before.pieces, after.pieces)
+    names = dict.fromkeys([*after.matrices, *map(after.row_of, after.pieces), PROGRAM])
+    rows = tuple(_row(name, before, after, changes) for name in names)
+    return Update(
+        Path(old).name, Path(new).name, chip.name, chip.decoder.profile, rows, len(after.pieces),
+        changes, (before.program, after.program),
+    )  # fmt: skip
 
 
 def _read_both(old: Path, new: Path, dims: Mapping[str, int] | None) -> tuple[Graph, Graph]:
@@ -163,162 +170,62 @@ def _read_both(old: Path, new: Path, dims: Mapping[str, int] | None) -> tuple[Gr
         return first, read_onnx(new)
 
 
-def _row(name: str, before: Pieces, after: Pieces, tiles: int) -> UpdateRow:
-    mine = {key: piece for key, piece in after.items() if key[0] == name}
-    changed = {key: piece for key, piece in mine.items() if before.get(key) != piece}
+def _changes(before: Pieces, after: Pieces) -> dict[Key, bytes]:
+    found = {key: content for key, content in after.items() if before.get(key) != content}
+    found.update({key: b"" for key in before if key not in after})
+    return dict(sorted(found.items()))
 
-    def size(*kinds: str) -> int:
-        return sum(piece.size for key, piece in changed.items() if key[1] in kinds)
 
+def _row(name: str, before: CompiledPieces, after: CompiledPieces, changes: Pieces) -> UpdateRow:
+    def holder(key: Key) -> CompiledPieces:
+        return after if key in after.pieces else before
+
+    changed = {key: size for key, size in changes.items() if holder(key).row_of(key) == name}
+
+    def size(*kinds: Kind) -> int:
+        return sum(len(content) for key, content in changed.items() if key.kind in kinds)
+
+    others = tuple(kind for kind in Kind if kind not in (Kind.TILE, Kind.TABLE))
     return UpdateRow(
         name,
-        tiles,
-        sum(key[1] == TILE for key in changed),
-        size(TILE),
-        size(TABLE),
-        size(PARAMETERS, CONSTANTS, PROGRAM),
-        sum(piece.size for piece in mine.values()),
+        after.tiles.get(name, 0),
+        sum(key.kind is Kind.TILE and key in after.pieces for key in changed),
+        size(Kind.TILE),
+        size(Kind.TABLE),
+        size(*others),
+        sum(len(piece) for key, piece in after.pieces.items() if after.row_of(key) == name),
         len(changed),
     )
 
 
-def _pieces(
-    graph: Graph, chip: ChipConfig, input: str | Path | None
-) -> tuple[dict[Key, Piece], dict[str, int]]:
-    """Every piece of a compiled model, and how many tiles each matrix has."""
+def compile_pieces(
+    graph: Graph, chip: ChipConfig, input: str | Path | None, tell: Progress
+) -> CompiledPieces:
+    """Compile a model and take it apart; what the pieces make again is checked.
+
+    Raises:
+        AzsimError: frames that do not fit, or a model that the chip cannot hold.
+    """
     frames = noise_frames(graph) if input is None else load_inputs(input, graph, None).frames
-    ranges, _ = ranges_and_outputs(graph, frames, lambda stage, done, total: None)
-    plan = PlanWishes().plan(graph)
-    integers = fit_graph(compress_weights(graph, ranges, plan), chip)
+    ranges, _ = ranges_and_outputs(graph, frames, tell)
+    integers = fit_graph(compress_weights(graph, ranges, PlanWishes().plan(graph)), chip)
     tilings = tile_graph(integers, chip)
     tensors = compress_graph(integers, tilings, chip)
     residency = place_weights(tensors, chip)
     placement = place_graph(integers, tilings, chip)
     program = emit_program(integers, tilings, placement, residency, chip)
-    found: dict[Key, Piece] = {}
-    tiles: dict[str, int] = {}
-    for tensor in tensors.values():
-        tiles[tensor.name] = tensor.tiles
-        for number in range(tensor.tiles):
-            words = tensor.words[tensor.offsets[number] : tensor.offsets[number + 1]]
-            found[tensor.name, TILE, number] = _piece(words)
-        for number, table in enumerate(tensor.tables):
-            found[tensor.name, TABLE, number] = _piece(table)
-    found.update(_regions(program, tiles))
-    found.update(_commands(program, chip))
-    return found, tiles
+    weights = list(tensors.values())
+    pieces = take_apart(program, weights, residency)
+    check_pieces(pieces, program, chip)
+    tiles = {tensor.name: tensor.tiles for tensor in weights}
+    regions = tuple(_row_name(region.name, tiles) for region in dram_regions(program))
+    return CompiledPieces(program, pieces, tuple(tiles), regions, tiles)
 
 
-def _regions(program: Program, matrices: Mapping[str, int]) -> dict[Key, Piece]:
-    """Parameters of rows, and what else lies in the DRAM image beside the weights."""
-    found: dict[Key, Piece] = {}
-    numbers: dict[tuple[str, str], int] = {}
-    for region in program.regions:
-        end = region.address + region.bytes
-        if region.memory != "dram" or region.name == "weights" or end > program.dram.size:
-            continue
-        matrix, _, last = region.name.rpartition("/")
-        is_row = last == "parameters" and matrix in matrices
-        place = (matrix, PARAMETERS) if is_row else (CONSTANTS, CONSTANTS)
-        number = numbers[place] = numbers.get(place, -1) + 1
-        found[place[0], place[1], number] = _piece(program.dram[region.address : end])
-    return found
+def _row_name(region: str, matrices: Mapping[str, int]) -> str:
+    matrix, _, last = region.rpartition("/")
+    return matrix if last == "parameters" and matrix in matrices else CONSTANTS
 
 
-def _commands(program: Program, chip: ChipConfig) -> dict[Key, Piece]:
-    """Blocks of commands, each as many bytes as the chip fetches for it.
-
-    Where pieces lie in DRAM, and how long they are, the device writes into the commands itself when
-    it places the pieces: those operands are not compared.
-    """
-    # without padding between fields, whose bytes mean nothing
-    commands = program.commands.astype(repack_fields(program.commands.dtype))
-    opcodes = commands["opcode"]
-    commands["arg"][opcodes == isa.FETCH] = 0
-    commands["arg"][np.isin(opcodes, (isa.LOAD, isa.STORE, isa.GATHER)), 0] = 0
-    found: dict[Key, Piece] = {}
-    for number, begin in enumerate(range(0, len(commands), BLOCK_COMMANDS)):
-        block = commands[begin : begin + BLOCK_COMMANDS]
-        size = len(block) * chip.energy.command_bytes
-        found[PROGRAM, PROGRAM, number] = Piece(block.tobytes(), size)
-    return found
-
-
-# -- the same graph? ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A node as far as two models must agree: everything but numbers and names of values."""
-
-    node: Node
-    operator: str
-    attributes: tuple[tuple[str, str], ...]
-    inputs: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
-
-    def same(self, other: _Form) -> bool:
-        mine = (self.operator, self.attributes, self.inputs, self.shapes)
-        return mine == (other.operator, other.attributes, other.inputs, other.shapes)
-
-    @property
-    def text(self) -> str:
-        shape = shape_text(self.shapes[0]) if self.shapes else "nothing"
-        return f"{quoted(self.node.name)} ({self.operator} to {shape})"
-
-
-def check_same_graph(old: Graph, new: Graph, old_path: Path, new_path: Path) -> None:
-    """Refuse two graphs that differ in more than numbers, names of values and quantizers.
-
-    Raises:
-        ModelError: where they differ first.
-    """
-    first, second = _forms(old), _forms(new)
-    where = f"{new_path}: must have the graph of {old_path}"
-    for number, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a.same(b):
-            continue
-        same_text = "with the same inputs and attributes" if a.text == b.text else f"not {b.text}"
-        raise ModelError(one_line(f"{where}: operator {number + 1} must be {a.text}, {same_text}"))
-    if len(first) != len(second):
-        raise ModelError(one_line(f"{where}, of {len(first)} operators, not {len(second)}"))
-    ends = [(len(g.inputs), len(g.outputs), len(g.states)) for g in (old, new)]
-    if ends[0] != ends[1]:
-        raise ModelError(one_line(f"{where}: inputs, outputs and states must be as many"))
-
-
-def _forms(graph: Graph) -> list[_Form]:
-    refs = {name: f"input {k}" for k, name in enumerate(graph.inputs)}
-    refs.update({pair.source: f"state {k}" for k, pair in enumerate(graph.states)})
-    found: list[_Form] = []
-    for node in graph.nodes:
-        if _is_same_value(graph, node):
-            refs[node.outputs[0]] = _reference(graph, refs, node.inputs[0])
-            continue
-        for place, name in enumerate(node.outputs):
-            refs[name] = f"result {place} of {len(found)}"
-        found.append(
-            _Form(
-                node,
-                node.operator,
-                tuple(sorted((key, str(value)) for key, value in node.attributes.items())),
-                tuple(_reference(graph, refs, name) for name in node.inputs),
-                tuple(graph.values[name].shape for name in node.outputs if name),
-            )
-        )
-    return found
-
-
-def _is_same_value(graph: Graph, node: Node) -> bool:
-    """True for a quantizer, and for what only gives a value another name."""
-    if node.operator == "Quantize":
-        return True
-    shapes = [graph.values[name].shape for name in (node.inputs[0], node.outputs[0])]
-    return node.operator == "Reshape" and shapes[0] == shapes[1]
-
-
-def _reference(graph: Graph, refs: Mapping[str, str], name: str) -> str:
-    """What an input is: a result, a graph input, or a constant of some shape."""
-    if name in refs or not name:
-        return refs.get(name, "")
-    return f"constant {shape_text(graph.values[name].shape)}"
+def unwatched(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
