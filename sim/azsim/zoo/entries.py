@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import onnx
 
 from azsim.errors import ConfigError
-from azsim.zoo import assistant, branching, camera, emformer, micro, transducers, zipformer
+from azsim.zoo import assistant, branching, camera, emformer, micro, sru, transducers, zipformer
 from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
@@ -144,6 +144,7 @@ ENTRIES: tuple[ZooEntry, ...] = (
         _TINY,
     ),
     *transducers.ENTRIES,
+    *sru.ENTRIES,
     *emformer.ENTRIES,
     *zipformer.ENTRIES,
     *branching.ENTRIES,
