@@ -47,6 +47,10 @@ def compare(
 
 FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int]] = {
     "Abs": (np.abs, 21),
+    "Asinh": (np.arcsinh, 21),
+    "Atan": (np.arctan, 21),
+    "Cosh": (np.cosh, 21),
+    "Sinh": (np.sinh, 21),
     "Cos": (np.cos, 22),
     "Elu": (lambda x: np.where(x > 0, x, np.expm1(x)), 22),
     "Exp": (np.exp, 21),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frontend_map_cases import MAP_CASES
 from frontend_recurrent_cases import RECURRENT_CASES
 from frontend_row_cases import ROW_CASES
 from frontend_window_cases import WINDOW_CASES
@@ -228,13 +229,12 @@ CASES = [
     case("Softmax", "attribute 'axis' must be of type INT", "x", axis=1.0),
     case("Concat", "attribute 'axis' must be given", "x", "y"),
     case("Det", "operator must be one that 'azsim ops' lists", "x"),
-    case("Mod", "operator must be one that 'azsim ops' lists", "x", "y"),
     case("Add", "input 'nowhere' must be a graph input, a tensor or the output of an earlier node",
          "x", "nowhere"),
 ]  # fmt: skip
 
 
-ALL_CASES = [*CASES, *RECURRENT_CASES, *WINDOW_CASES, *ROW_CASES]
+ALL_CASES = [*CASES, *RECURRENT_CASES, *WINDOW_CASES, *ROW_CASES, *MAP_CASES]
 
 
 def build(maker: ModelMaker, fill: Build) -> ModelMaker:

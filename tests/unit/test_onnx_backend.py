@@ -58,7 +58,7 @@ def test_a_wrong_result_fails_and_a_right_one_passes(suite: ModuleType, tmp_path
 
 def test_a_refusal_is_told_by_its_rule(suite: ModuleType, tmp_path: Path) -> None:
     right = np.array([[0.0, 0.0, 1.0]], dtype=np.float32)
-    refused = suite.float_outcome(a_case(suite, "Hardmax", right), tmp_path)
+    refused = suite.float_outcome(a_case(suite, "Det", right), tmp_path)
     assert refused.status == "refused"
     assert suite.rule_of(refused) == "operator must be one that 'azsim ops' lists"
 

@@ -79,6 +79,15 @@ def _matrix_work(node: OnnxNode, data: Sequence[Array]) -> int:
     return data[0].size * max(1, columns)
 
 
+def _one_hot(node: OnnxNode, data: Sequence[Array]) -> int:
+    return max(1, data[0].size) * max(1, int(data[1].reshape(-1)[0]))
+
+
+def _mel(node: OnnxNode, data: Sequence[Array]) -> int:
+    bins, length = (max(1, int(array.reshape(-1)[0])) for array in data[:2])
+    return bins * (length // 2 + 1)
+
+
 # fmt: off
 _SAME_SIZE = (
     "Abs", "Cast", "CastLike", "Ceil", "Cos", "CumSum", "Erf", "Exp", "EyeLike", "Flatten", "Floor",
@@ -104,6 +113,8 @@ FOLDABLE: dict[str, Estimate] = {
     "GatherElements": _indices,
     "Gemm": _matrix_work,
     "MatMul": _matrix_work,
+    "MelWeightMatrix": _mel,
+    "OneHot": _one_hot,
     "Range": _range,
     "Tile": _tiled,
 }

@@ -57,8 +57,8 @@ class Parts:
 
     def transpose(self, part: str, source: str, perm: Shape, output: str = "") -> str:
         """Dimensions in another order."""
-        if perm == tuple(range(len(perm))) and not output:
-            return source
+        if perm == tuple(range(len(perm))):
+            return self.reshape(part, source, self.shape(source), output)
         return self.put(part, "Transpose", source, attributes={"perm": perm}, output=output)
 
     def slice(self, part: str, source: str, axis: int, start: int, end: int) -> str:
@@ -81,6 +81,17 @@ class Parts:
         """A formula of each element."""
         attributes: dict[str, Attribute] = {"formula": formula}
         return self.put(part, "Function", source, attributes=attributes, output=output)
+
+    def along(self, part: str, axis: int, source: str, matrix: Array, output: str = "") -> str:
+        """Rows of one axis times a constant matrix (entries of the axis, entries of the result)."""
+        rank = len(self.shape(source))
+        perm = (*(k for k in range(rank) if k != axis), axis)
+        back = tuple(perm.index(k) for k in range(rank))
+        before = f"{part}." if part else ""
+        turned = self.transpose(f"{before}last", source, perm)
+        weight = self.constant(f"{before}matrix", matrix)
+        made = self.put(f"{before}map", "MatMul", turned, weight)
+        return self.transpose(part, made, back, output)
 
     def named(self, source: str, output: str) -> None:
         """Let `output`, a name of the file, be the same as `source`."""

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from azsim.frontend.fold import FOLDABLE
 from azsim.frontend.operators import (
+    choices,
+    einsum,
     elementwise,
     functions,
+    maps,
     movement,
     padding,
+    powers,
     products,
     quantized,
     recurrent,
@@ -26,11 +30,15 @@ OPERATORS: dict[str, Support] = {
     support.operator: support
     for family in (
         products,
+        einsum,
         recurrent,
         elementwise,
         functions,
         rows,
+        maps,
+        powers,
         movement,
+        choices,
         padding,
         shaping,
         truths,

@@ -72,6 +72,16 @@ def slope_is_constant(node: OnnxNode) -> str | None:
     return f"the computed {quoted(slope.name)}" if slope.data is None else None
 
 
+def divisor_is_a_number(node: OnnxNode) -> str | None:
+    """fmod must be 1 (of floats), and the divisor a finite constant of one number other than 0."""
+    if not node.whole("fmod", 0):
+        return "fmod 0"
+    number = scalar_of(node.require(1))
+    if number is None:
+        return quoted(node.require(1).name)
+    return None if number and np.isfinite(number) else f"{number:g}"
+
+
 # -- lowering -----------------------------------------------------------------------------------
 
 
@@ -114,6 +124,11 @@ def _lower_pow(node: OnnxNode, builder: GraphBuilder) -> None:
         emit_function(node, builder, exponent, (number_word(number or 0.0), "x", "Pow"))
 
 
+def _lower_mod(node: OnnxNode, builder: GraphBuilder) -> None:
+    divisor = number_word(scalar_of(node.require(1)) or 1.0)
+    emit_function(node, builder, node.require(0), ("x", divisor, "Fmod"))
+
+
 def _lower_prelu(node: OnnxNode, builder: GraphBuilder) -> None:
     """A slope per entry: max(x, 0) + slope * min(x, 0)."""
     x, slope = node.require(0), node.require(1)
@@ -134,8 +149,9 @@ def _lower_prelu(node: OnnxNode, builder: GraphBuilder) -> None:
 
 
 _PLAIN = (
-    "Abs", "Ceil", "Cos", "Erf", "Exp", "Floor", "HardSwish", "Log", "Mish", "Neg", "Reciprocal",
-    "Round", "Sign", "Sin", "Softplus", "Softsign", "Sqrt",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Exp",
+    "Floor", "HardSwish", "Log", "Mish", "Neg", "Reciprocal", "Round", "Sign", "Sin", "Sinh",
+    "Softplus", "Softsign", "Sqrt", "Tan",
 )  # fmt: skip
 _ATTRIBUTES: dict[str, tuple[tuple[str, float], ...]] = {
     "Celu": (("alpha", 1.0),),
@@ -167,6 +183,17 @@ SUPPORT = (
         FORMULA,
         (one_operand_is_a_number, result_has_the_shape_of_the_computed),
         _lower_pow,
+    ),
+    Support(
+        "Mod",
+        FORMULA,
+        (
+            float_inputs,
+            float_data,
+            divisor_is_a_number,
+            result_has_the_shape_of_the_computed,
+        ),
+        _lower_mod,
     ),
     Support(
         "PRelu",

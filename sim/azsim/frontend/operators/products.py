@@ -103,7 +103,8 @@ def addend_broadcasts_one_way(node: OnnxNode) -> str | None:
     return None if fits else shape_text(third.shape)
 
 
-def _lower_matmul(node: OnnxNode, builder: GraphBuilder) -> None:
+def lower_matmul(node: OnnxNode, builder: GraphBuilder) -> None:
+    """A product of the last two dimensions, with constant or computed second input."""
     a, b = node.require(0), node.require(1)
     if len(b.shape) == 1:
         _lower_column(node, builder)
@@ -139,7 +140,7 @@ def _lower_column(node: OnnxNode, builder: GraphBuilder) -> None:
         operands = (operands[0], replace(operands[1], data=b.data.reshape(-1, 1)))
     label = builder.fresh_node(f"{node.name}.product")
     inner = OnnxNode(label, node.operator, node.opset, operands, (product,))
-    _lower_matmul(inner, builder)
+    lower_matmul(inner, builder)
     builder.emit(node.name, "Reshape", (product,), node.outputs, target=a.shape[:-1])
 
 
@@ -253,7 +254,7 @@ SUPPORT = (
             matrix_weights_scales_are_per_row,
             weight_integers_fit,
         ),
-        _lower_matmul,
+        lower_matmul,
     ),
     Support(
         "Gemm",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode
 from azsim.frontend.rules import Support, float_inputs, integers_beyond_8_bits, scales_off_axis
@@ -222,6 +224,21 @@ def _lower_pool(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(node.name, "Pool", (builder.use(node.require(0)),), node.outputs[:1], attributes)
 
 
+def pool_attributes(node: OnnxNode) -> tuple[dict[str, Attribute], int]:
+    """Attributes of a mean over whole windows, padding counted as zeros, and a window's size."""
+    kernel, stated = kernel_of(node), window_attributes(node, kernel_of(node))
+    pads = _overhang(node, stated)
+    counts = []
+    for axis, size in enumerate(node.require(0).shape[2:]):
+        reach = stated["dilations"][axis] * (kernel[axis] - 1) + 1
+        whole = size + pads[axis] + pads[axis + len(kernel)]
+        counts += [kernel[axis]] * ((whole - reach) // stated["strides"][axis] + 1)
+    attributes: dict[str, Attribute] = {
+        **stated, "pads": pads, "kernel": kernel, "kind": "mean", "counts": tuple(counts),
+    }  # fmt: skip
+    return attributes, math.prod(kernel)
+
+
 def _lower_global(node: OnnxNode, builder: GraphBuilder) -> None:
     spatial = node.require(0).shape[2:]
     ones, none = (1,) * len(spatial), (0,) * (2 * len(spatial))
@@ -232,7 +249,7 @@ def _lower_global(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(node.name, "Pool", (builder.use(node.require(0)),), node.outputs, attributes)
 
 
-_POOL_RULES = (
+POOL_RULES = (
     float_inputs,
     data_is_computed_image,
     pool_window_is_known,
@@ -243,8 +260,8 @@ _POOL_RULES = (
 )
 
 SUPPORT = (
-    Support("MaxPool", "Pool", (*_POOL_RULES, only_largest_are_wanted), _lower_pool),
-    Support("AveragePool", "Pool", _POOL_RULES, _lower_pool),
+    Support("MaxPool", "Pool", (*POOL_RULES, only_largest_are_wanted), _lower_pool),
+    Support("AveragePool", "Pool", POOL_RULES, _lower_pool),
     Support("GlobalAveragePool", "Pool", (float_inputs, data_is_computed_image), _lower_global),
     Support("GlobalMaxPool", "Pool", (float_inputs, data_is_computed_image), _lower_global),
     Support(
