@@ -56,12 +56,15 @@ def _content(path: Path, size: int) -> tuple[bytes, dict[int, Place]]:
 
 def _texts(model: onnx.ModelProto) -> Iterator[object]:
     """Yield each text of the file that is read later."""
-    graph = model.graph
-    yield graph.name
     for entry in model.opset_import:
         yield entry.domain
     for item in model.metadata_props:
         yield from (item.key, item.value)
+    yield from _graph_texts(model.graph)
+
+
+def _graph_texts(graph: onnx.GraphProto) -> Iterator[object]:
+    yield graph.name
     for value in (*graph.input, *graph.output, *graph.value_info):
         yield value.name
         yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
@@ -82,7 +85,16 @@ def _tensor_texts(tensor: onnx.TensorProto) -> Iterator[object]:
 
 def check_texts(model: onnx.ModelProto) -> None:
     """Refuse texts that are not UTF-8; the parser lets them through, as bytes in place of str."""
-    if any(not isinstance(text, str) for text in _texts(model)):
+    _check(_texts(model))
+
+
+def check_body_texts(body: onnx.GraphProto) -> None:
+    """The same for the graph of a branch. Raises ModelError as `check_texts`."""
+    _check(_graph_texts(body))
+
+
+def _check(texts: Iterator[object]) -> None:
+    if any(not isinstance(text, str) for text in texts):
         raise ModelError("must be an ONNX file; a name in it is not valid UTF-8")
 
 
