@@ -13,9 +13,9 @@ from azsim.zoo.layers import CountedLayer, DenseLayer, EmbeddingLayer
 from azsim.zoo.model import NetMaker
 from azsim.zoo.nets import EMBEDDING_RMS, Recipe, SumJoint
 from azsim.zoo.zipformer_blocks import (
+    BRANCH_RMS,
     MASK,
     NORM_RMS,
-    SWOOSH_RMS,
     WIDE_DEVIATION,
     WIDE_RMS,
     LayerSizes,
@@ -26,6 +26,7 @@ from azsim.zoo.zipformer_blocks import (
     swoosh_r,
 )
 
+EMBED_RMS = 0.4  # of what the convolutions in front hand on
 AROUND = 3  # rows that the ConvNeXt block sees before and behind
 JOINT, SYMBOLS, CONTEXT = 512, 500, 2
 FRAME_MS = 320
@@ -172,12 +173,12 @@ def _embedded(maker: NetMaker, x: str, sizes: EncoderSizes) -> str:
         )
     ):
         x = convolution(maker, f"embed.{number}", x, window, rms)
-        x, rms = swoosh_r(maker, f"embed.{number}.swoosh", x), SWOOSH_RMS
+        x, rms = swoosh_r(maker, f"embed.{number}.swoosh", x), EMBED_RMS
     x = _convnext(maker, x, sizes)
     x = maker.operator("Transpose", "embed.time_first", [x], perm=(0, 2, 1, 3))
     flat, width = third * sizes.bins, sizes.stacks[0].width
     x = maker.reshape("embed.flat", x, (sizes.chunk, flat))
-    x = maker.dense(DenseLayer("embed.out", flat, width, rows=sizes.chunk), x, NORM_RMS)
+    x = maker.dense(DenseLayer("embed.out", flat, width, rows=sizes.chunk), x, EMBED_RMS)
     return bias_norm(maker, "embed.norm", x, width)
 
 
@@ -194,12 +195,12 @@ def _convnext(maker: NetMaker, x: str, sizes: EncoderSizes) -> str:
     maker.keep(old, kept, shape)
     taps = (2 * AROUND + 1,) * 2
     deep = ConvSizes(channels, channels, taps, inside, (1, 1), pads, groups=channels)
-    y = convolution(maker, "embed.depthwise", every, deep, SWOOSH_RMS)
+    y = convolution(maker, "embed.depthwise", every, deep, EMBED_RMS)
     up = ConvSizes(channels, hidden, (1, 1), inside, (1, 1), (0, 0, 0, 0))
     y = convolution(maker, "embed.up", y, up, 1 / WIDE_DEVIATION)
     y = swoosh_l(maker, "embed.swoosh", y)
     down = ConvSizes(hidden, channels, (1, 1), inside, (1, 1), (0, 0, 0, 0))
-    y = convolution(maker, "embed.down", y, down, WIDE_RMS)
+    y = convolution(maker, "embed.down", y, down, WIDE_RMS / BRANCH_RMS)
     bounds = [shape_constant(maker, (value,)) for value in (0, sizes.chunk, 2)]
     x = maker.operator("Slice", "embed.now", [x, *bounds])
     return maker.operator("Add", "embed.sum", [x, y])

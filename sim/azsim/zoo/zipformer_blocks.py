@@ -22,10 +22,10 @@ BRANCH_RMS = 0.4  # of what a block adds to it
 NORM_RMS = 1.0
 QUERY_WIDTH, VALUE_WIDTH, POSITION_WIDTH, POSITIONS = 32, 12, 4, 48
 SCORE_RMS = QUERY_WIDTH**-0.25  # of queries and keys: their products have deviation 1
-SWOOSH_RMS = 0.5  # of SwooshR of a sum of deviation 1 to 1.5
+SWOOSH_RMS = 0.3  # of SwooshR of a sum of deviation 1
 WIDE_DEVIATION, WIDE_RMS = 2.0, 0.3  # of a sum in front of SwooshL, and of its result
-GATED_RMS = 0.1  # of tanh(s) x, mixed by the shares of one head, times y
-MIX_RMS = 0.35  # of values mixed by shares of the left context
+MIX_RMS = 0.6  # of values of deviation 1 mixed by shares: what frames have in common stays
+GATED_RMS = 0.2  # of tanh(s) x mixed by shares, times y
 MASK = -20000.0  # added to scores of frames before the first one
 
 
@@ -94,11 +94,13 @@ def bypass(maker: NetMaker, name: str, old: str, new: str, width: int) -> str:
     return maker.operator("Add", name, [old, y])
 
 
-def feed_forward(maker: NetMaker, name: str, x: str, sizes: LayerSizes, inner: int) -> str:
-    """Dense, SwooshL, dense."""
+def feed_forward(
+    maker: NetMaker, name: str, x: str, sizes: LayerSizes, inner: int, rms: float = STREAM_RMS
+) -> str:
+    """Dense, SwooshL, dense on x of root mean square `rms`."""
     up = DenseLayer(f"{name}.up", sizes.width, inner, rows=sizes.frames)
     down = DenseLayer(f"{name}.down", inner, sizes.width, rows=sizes.frames)
-    y = swoosh_l(maker, f"{name}.swoosh", maker.dense(up, x, STREAM_RMS, WIDE_DEVIATION))
+    y = swoosh_l(maker, f"{name}.swoosh", maker.dense(up, x, rms, WIDE_DEVIATION))
     return maker.dense(down, y, WIDE_RMS, BRANCH_RMS)
 
 
@@ -211,18 +213,16 @@ def gated_attention(maker: NetMaker, name: str, x: str, shares: str, sizes: Laye
     """x tanh(s) of all keys by the shares of the first head, times y, dense; s, x and y are dense
     layers of the input."""
     frames, keys, width = sizes.frames, sizes.keys, sizes.mixed
-    parts = [
-        maker.dense(DenseLayer(f"{name}.{part}", sizes.width, width, rows=frames), x, STREAM_RMS)
-        for part in ("s", "x", "y")
-    ]
-    gate = maker.operator("Tanh", f"{name}.tanh", parts[:1])
-    gated = maker.operator("Mul", f"{name}.gated", [parts[1], gate])
+    parts = [DenseLayer(f"{name}.{part}", sizes.width, width, rows=frames) for part in "sxy"]
+    gate = maker.operator("Tanh", f"{name}.tanh", [maker.dense(parts[0], x, STREAM_RMS)])
+    gated = maker.operator("Mul", f"{name}.gated", [maker.dense(parts[1], x, STREAM_RMS), gate])
+    factor = maker.dense(parts[2], x, STREAM_RMS)
     gated = cached(maker, f"{name}.cache", gated, sizes.left, frames, width)
     first = _slice(maker, f"{name}.first_head", shares, 0, 1, 0)
     first = maker.reshape(f"{name}.first_shares", first, (frames, keys))
     maker.layers.append(CountedLayer(f"{name}.mix", 0, frames * keys * width))
     mixed = maker.operator("MatMul", f"{name}.mix", [first, gated])
-    mixed = maker.operator("Mul", f"{name}.product", [mixed, parts[2]])
+    mixed = maker.operator("Mul", f"{name}.product", [mixed, factor])
     out = DenseLayer(f"{name}.out", width, sizes.width, rows=frames)
     return maker.dense(out, mixed, GATED_RMS, BRANCH_RMS)
 
@@ -234,11 +234,9 @@ def convolution_block(maker: NetMaker, name: str, x: str, sizes: LayerSizes) -> 
     which is scaled per channel and frame: 1, and what the distance from both edges adds.
     """
     frames, width = sizes.frames, sizes.width
-    value, gate = (
-        maker.dense(DenseLayer(f"{name}.{part}", width, width, rows=frames), x, STREAM_RMS)
-        for part in ("value", "gate")
-    )
+    gate = maker.dense(DenseLayer(f"{name}.gate", width, width, rows=frames), x, STREAM_RMS)
     gate = maker.operator("Sigmoid", f"{name}.sigmoid", [gate])
+    value = maker.dense(DenseLayer(f"{name}.value", width, width, rows=frames), x, STREAM_RMS)
     new = maker.operator("Mul", f"{name}.gated", [value, gate])
     before = sizes.kernel // 2
     every = cached(maker, f"{name}.cache", new, before, frames, width)
@@ -286,7 +284,8 @@ def layer(maker: NetMaker, name: str, x: str, mask: str, sizes: LayerSizes) -> s
     def added(part: str, y: str, change: str) -> str:
         return maker.operator("Add", f"{name}.{part}_sum", [y, change])
 
-    y = added("up1", x, feed_forward(maker, f"{name}.ff1", x, sizes, 3 * sizes.inner // 4))
+    inner = 3 * sizes.inner // 4
+    y = added("up1", x, feed_forward(maker, f"{name}.ff1", x, sizes, inner, NORM_RMS))
     y = added("gated", y, gated_attention(maker, f"{name}.gated", y, shares, sizes))
     y = added("att1", y, self_attention(maker, f"{name}.att1", y, shares, sizes))
     y = added("conv1", y, convolution_block(maker, f"{name}.conv1", y, sizes))
