@@ -1,8 +1,8 @@
 """Recurrent states that lie in DRAM: the caches of a streaming attention outgrow ABUF.
 
-Such a state is fetched in front of its first reader, and its new value is written over the old one
-behind the node that makes it. DMA-A works in program order, so the old value is always read first.
-Results are the same integers.
+Such a state is fetched some nodes in front of its first reader, and its new value is written over
+the old one some nodes behind the one that makes it. DMA-A works in program order, so the old value
+is always read first. Results are the same integers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from azsim.graph.integer import (
     View,
 )
 
+# Nodes between a fetch and its first reader, and between the maker of a new value and its way back:
+# DMA-A, which works in program order, then waits for neither, nor makes others wait.
+AHEAD, BEHIND = 8, 8
 SHARE = 2  # of ABUF: states that take more than half of it move, so that the rest is for the work
 
 
@@ -103,10 +106,10 @@ def states_to_dram(graph: IntegerGraph, names: Collection[str]) -> IntegerGraph:
             near[name] = f"{name}/in"
             tensors[near[name]] = replace(old, name=near[name], kind=IntegerKind.NODE)
             fetch = FetchRows(near[name], name, near[name], 0, old.size)
-            before.setdefault(min(read, made), []).append(fetch)
+            before.setdefault(max(0, min(read, made) - AHEAD), []).append(fetch)
             layers[fetch.name] = _layer(graph, read)
         spill = SpillRows(f"{name}/out", state.result, name, 0, old.size)
-        behind.setdefault(made, []).append(spill)
+        behind.setdefault(min(made + BEHIND, len(graph.nodes) - 1), []).append(spill)
         layers[spill.name] = _layer(graph, made)
     nodes = _woven(graph, before, behind, near)
     return replace(graph, nodes=nodes, tensors=tensors, states=tuple(states), layer_names=layers)
