@@ -364,7 +364,7 @@ def _zeros() -> ModelProto:
         (
             _nested,
             "node 'inner' (If): must be the model's only If, and is taken by azsim run, compile,"
-            " sweep and search only",
+            " sweep, search and formats only",
         ),
         (
             _always,

@@ -12,6 +12,7 @@ from command import azsim
 from azsim import api
 from azsim.branch_run import prepare_branches
 from azsim.compiler import CompressionPlan
+from azsim.compress import Choices, study_formats
 from azsim.config import load_chip
 from azsim.frontend import Inputs
 from azsim.frontend.branches import BranchedModel, read_either
@@ -125,12 +126,29 @@ def test_vectors_come_from_the_program_of_a_part(folder: Path) -> None:
     assert azsim("vectors", "net.then.azp", "-o", "v").code == 0
 
 
-@pytest.mark.parametrize("command", ["formats", "compress-model"])
-def test_tools_for_one_graph_refuse_it_in_one_line(folder: Path, command: str) -> None:
-    assert refused(command, "net.onnx", "-i", "x.npz", "-o", "out").endswith(
+def test_tools_that_write_one_graph_refuse_it_in_one_line(folder: Path) -> None:
+    line = (
         "net.onnx: node 'pick' (If): must be the model's only If, and is taken by azsim run,"
-        " compile, sweep and search only"
+        " compile, sweep, search and formats only"
     )
+    assert refused("compress-model", "net.onnx", "-i", "x.npz", "-o", "out.onnx") == line
+    assert refused("diff", "net.onnx", "net.onnx") == line
+
+
+def test_formats_of_all_parts(folder: Path) -> None:
+    frames = Inputs({"features": np.load("x.npz")["features"]}, "")
+    choices = Choices(profiles=("bitmap",), tiles=(4096, 16384), bits=(8, 4))
+    rows = study_formats("net.onnx", load_chip("az1"), choices, "x.npz").rows
+    assert [row.problem for row in rows] == [""] * 4
+    record = api.run(
+        "net.onnx", input=frames, overrides=["wbuf.slot_weights=4096"], bits=4, cache=False
+    )
+    row = next(row for row in rows if (row.tile, row.bits) == (4096, 4))
+    assert row.stream_bytes == sum(layer.stream_bytes for layer in record.program.layers)
+    assert row.cycles_per_frame == record.counters.cycles / STEPS
+    assert record.branches is not None
+    programs = [part.program for part in record.branches.parts.values()]
+    assert row.decoder_cycles == sum(int(p.tiles["decode_cycles"].sum()) for p in programs) > 0
 
 
 # -- many runs ------------------------------------------------------------------------------------

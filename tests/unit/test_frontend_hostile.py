@@ -99,8 +99,8 @@ def test_subgraph(tmp_path: Path) -> None:
         model.graph.node[0].CopyFrom(node)
 
     assert refusal(saved(tmp_path, change)) == (
-        "node 'fc' (If): must be the model's only If, and is taken by azsim run, compile, sweep and"
-        " search only"
+        "node 'fc' (If): must be the model's only If, and is taken by azsim run, compile, sweep,"
+        " search and formats only"
     )
 
 
@@ -279,7 +279,7 @@ def wrapped(number: int, content: bytes) -> bytes:
         (
             3,
             "node 'outer' (If): must be the model's only If, and is taken by azsim run, compile,"
-            " sweep and search only",
+            " sweep, search and formats only",
         ),
         (5000, "must be an ONNX file; it is damaged, cut short or something else"),
     ],

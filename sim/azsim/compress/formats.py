@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from azsim._atomic import cannot_write, output_place, save_text
 from azsim.api import PlanWishes, run
@@ -18,7 +19,8 @@ from azsim.compress.material import noise_frames
 from azsim.compress.measure import Tell
 from azsim.config import ChipConfig, override_chip
 from azsim.errors import AzsimError, ConfigError
-from azsim.frontend import Inputs, load_inputs, read_onnx
+from azsim.frontend import Inputs, load_inputs
+from azsim.frontend.branches import BranchedModel, read_either
 from azsim.graph import Graph
 from azsim.report.compress_figures import save_formats_figure
 from azsim.report.record import RunRecord
@@ -124,13 +126,14 @@ def study_formats(
     Raises:
         AzsimError: a model or frames that cannot be taken, or that fit the chip in no format.
     """
-    graph = read_onnx(model, dims)
+    graph = read_either(model, dims)
+    given = graph.given if isinstance(graph, BranchedModel) else graph
     if input is None:
-        inputs = Inputs(noise_frames(graph), "one frame of noise")
+        inputs = Inputs(noise_frames(given), "one frame of noise")
     else:
-        inputs = load_inputs(input, graph, frames)
+        inputs = load_inputs(input, given, frames)
     points = [(p, t, b) for p in choices.profiles for t in choices.tiles for b in choices.bits]
-    own = PlanWishes().plan(graph).bits
+    own = PlanWishes().plan(given).bits
     chosen = (chip.decoder.profile, chip.wbuf.slot_weights, own)
     session, rows = Session(len(choices.bits) + 1), []
     for number, point in enumerate(points):
@@ -143,7 +146,7 @@ def study_formats(
 
 
 def _row(
-    graph: Graph,
+    graph: Graph | BranchedModel,
     inputs: Inputs,
     chip: ChipConfig,
     point: tuple[str, int, int],
@@ -155,7 +158,7 @@ def _row(
         config = override_chip(chip, [f"decoder.profile={profile}", f"wbuf.slot_weights={tile}"])
         record = run(
             graph, input=inputs, chip=config, bits=None if own else bits, timing_only=True,
-            cache=False, session=session,
+            cache=False, session=session, allow_unused_branch=True,
         )  # fmt: skip
     except AzsimError as error:
         return FormatRow(profile, tile, bits, own, problem=str(error))
@@ -171,11 +174,18 @@ def _figures(record: RunRecord, point: tuple[str, int, int], own: bool) -> Forma
         own,
         size,
         8 * size / weights if weights else 0.0,
-        int(record.program.tiles["decode_cycles"].sum()),
+        sum(int(tiles["decode_cycles"].sum()) for tiles in _tiles(record)),
         record.counters.cycles / record.frames,
         float(np.median(record.latencies_ms())),
         None if energy is None else energy["nominal"] / PJ_PER_UJ,
     )
+
+
+def _tiles(record: RunRecord) -> list[npt.NDArray[Any]]:
+    """The tiles of the program; of a model with branches those of each part."""
+    if record.branches is None:
+        return [record.program.tiles]
+    return [part.program.tiles for part in record.branches.parts.values()]
 
 
 def check_folder(folder: Path) -> None:

@@ -178,7 +178,7 @@ class _Reader:
                 where = node_text(name, node.op_type)
                 raise ModelError(
                     f"{where}: must be the model's only If, and is taken by azsim run, compile,"
-                    " sweep and search only"
+                    " sweep, search and formats only"
                 )
 
     def _name_nodes(self) -> list[str]:
