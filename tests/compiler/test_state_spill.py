@@ -134,3 +134,10 @@ def test_a_look_at_the_first_step_begins_with_empty_states(tmp_path: Path) -> No
     assert machine.read_dram(*older).any()
     machine.weight_path(steps[0], results[0].free)
     assert not machine.read_dram(*older).any()
+
+
+def test_fetch_and_store_are_layers_of_their_own(tmp_path: Path) -> None:
+    near, far = (compiled_at(tmp_path, kilobytes)[0].program for kilobytes in (16, 4))
+    names = [{layer.name for layer in program.layers} for program in (near, far)]
+    states = ("k_old", "v_old")
+    assert names[1] - names[0] == {f"{name}/{way}" for name in states for way in ("in", "out")}

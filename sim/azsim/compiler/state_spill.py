@@ -84,11 +84,11 @@ def movable_states(graph: IntegerGraph) -> tuple[str, ...]:
 
 
 def states_to_dram(graph: IntegerGraph, names: Collection[str]) -> IntegerGraph:
-    """Return `graph` with the states `names` in DRAM, fetched and written back."""
+    """Return `graph` with the states `names` in DRAM. Fetch (NAME/in) and way back (NAME/out) are
+    layers of their own in reports."""
     if not names:
         return graph
     tensors = dict(graph.tensors)
-    layers = dict(graph.layer_names)
     before: dict[int, list[IntegerNode]] = {}
     behind: dict[int, list[IntegerNode]] = {}
     near: dict[str, str] = {}
@@ -107,12 +107,10 @@ def states_to_dram(graph: IntegerGraph, names: Collection[str]) -> IntegerGraph:
             tensors[near[name]] = replace(old, name=near[name], kind=IntegerKind.NODE)
             fetch = FetchRows(near[name], name, near[name], 0, old.size)
             before.setdefault(max(0, min(read, made) - AHEAD), []).append(fetch)
-            layers[fetch.name] = _layer(graph, read)
         spill = SpillRows(f"{name}/out", state.result, name, 0, old.size)
         behind.setdefault(min(made + BEHIND, len(graph.nodes) - 1), []).append(spill)
-        layers[spill.name] = _layer(graph, made)
     nodes = _woven(graph, before, behind, near)
-    return replace(graph, nodes=nodes, tensors=tensors, states=tuple(states), layer_names=layers)
+    return replace(graph, nodes=nodes, tensors=tensors, states=tuple(states))
 
 
 def _woven(
@@ -136,15 +134,6 @@ def _maker(graph: IntegerGraph, name: str) -> int:
 
 def _first_reader(graph: IntegerGraph, name: str) -> int | None:
     return next((number for number, node in enumerate(graph.nodes) if name in node.reads), None)
-
-
-def _layer(graph: IntegerGraph, number: int) -> str:
-    """The layer that the bytes of a state count to: that of the first node from there on that is
-    more than a view."""
-    for node in (*graph.nodes[number:], *reversed(graph.nodes[:number])):
-        if not isinstance(node, View):
-            return graph.layer_names.get(node.name, node.name)
-    return graph.nodes[number].name
 
 
 def _bytes(graph: IntegerGraph, name: str) -> int:
