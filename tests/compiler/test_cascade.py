@@ -173,7 +173,11 @@ def test_cutting_keeps_rows_and_order(tmp_path: Path) -> None:
     assert rows[1] == [(0, 7), (7, 12), (12, 14)]  # padded rows: two more than the first 5
     assert rows[0] == [(0, 6), (6, 11), (11, 12)]
     lines = line_elements(cascade, strips, 0)
-    assert lines == {cascade.results[1]: 7 * cascade.rows[1]}
+    assert lines == {cascade.results[1]: 14 * cascade.rows[1]}  # all there are
+    strips = cut(cascade, 2)
+    assert strips is not None
+    # the window of one strip, behind it what the next one keeps and makes, less what overlaps
+    assert line_elements(cascade, strips, 0) == {cascade.results[1]: (4 + 2 + 4 - 1) * 64}
 
 
 def test_the_bytes_of_a_plan_are_enough(tmp_path: Path) -> None:

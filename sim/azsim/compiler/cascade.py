@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -44,13 +44,22 @@ ROOMS = (0, 1, 3, 7)  # strips that fit behind the window until the rows it need
 
 
 @dataclass(frozen=True)
+class Padding:
+    """A padded image around another one: element of its first pixel, and from row to row."""
+
+    offset: int
+    pitch: int
+
+
+@dataclass(frozen=True)
 class Cascade:
     """Consecutive nodes, each the only reader of the one before; `rows[i]`: elements in a row of
-    pixels of the result of node i."""
+    pixels of the result of node i. `pads_late`: no product writes into a padded image."""
 
     graph: IntegerGraph
     nodes: tuple[IntegerNode, ...]
     rows: tuple[int, ...]
+    pads_late: bool = False
 
     @property
     def results(self) -> list[str]:
@@ -63,13 +72,25 @@ class Cascade:
         return self.results[:-1]
 
     @cached_property
+    def padded(self) -> dict[int, Padding]:
+        """Products whose results are written straight into the padded image that the next node
+        makes of them; that node only adds the border."""
+        found: dict[int, Padding] = {}
+        for i, (before, node) in enumerate(pairwise(() if self.pads_late else self.nodes)):
+            if isinstance(before, Linear) and isinstance(node, Move):
+                padding = _padding(node, self.results[i], self.rows[i], self.graph)
+                if padding is not None:
+                    found[i] = padding
+        return found
+
+    @cached_property
     def stages(self) -> list[int]:
         """By how many sections each node works behind the first: one more at each end of a
         product, whose results VECTOR rescales."""
         stages = [0]
-        for before, node in pairwise(self.nodes):
-            changes = isinstance(before, Linear) or isinstance(node, Linear)
-            stages.append(stages[-1] + int(changes))
+        for i, (before, node) in enumerate(pairwise(self.nodes)):
+            ends = isinstance(before, Linear) or isinstance(node, Linear) or i - 1 in self.padded
+            stages.append(stages[-1] + int(ends and i not in self.padded))
         return stages
 
     @property
@@ -161,6 +182,28 @@ def _row(graph: IntegerGraph, node: IntegerNode) -> int:
     return row if row % unit == 0 else 0
 
 
+def _padding(node: Move, name: str, row: int, graph: IntegerGraph) -> Padding | None:
+    """How `node` pads tensor `name` of rows of `row` elements, None if it does anything else."""
+    mine = [piece for piece in node.pieces if node.inputs[piece.source] == name]
+    if len(mine) != 1 or any(
+        graph.tensors[other].kind is not IntegerKind.CONSTANT
+        for other in node.inputs
+        if other != name
+    ):
+        return None
+    (piece,) = mine
+    height = graph.tensors[name].size // row
+    if piece.shape == (height * row,) and (piece.source_strides, piece.target_strides) == (
+        (1,),
+        (1,),
+    ):
+        return Padding(piece.target_offset, row) if piece.source_offset == 0 else None
+    is_plain = piece.source_strides == (row, 1) and piece.target_strides[-1:] == (1,)
+    if piece.shape == (height, row) and is_plain and piece.source_offset == 0:
+        return Padding(piece.target_offset, piece.target_strides[0])
+    return None
+
+
 # -- strips -------------------------------------------------------------------------------------
 
 
@@ -203,22 +246,23 @@ def _is_kept(strips: list[list[Strip | None]], i: int) -> bool:
 
 
 def line_elements(cascade: Cascade, strips: list[list[Strip | None]], room: int) -> dict[str, int]:
-    """Elements of the buffer of each result whose rows are kept."""
+    """Elements of the buffer of each result whose rows are kept.
+
+    Where the reader works on the strip before, there is room for that strip's window behind the
+    place to which the rows of the next strip are moved up.
+    """
     lines: dict[str, int] = {}
     for i, name in enumerate(cascade.inner):
-        if not _is_kept(strips, i):
+        if i in cascade.padded or not (i - 1 in cascade.padded or _is_kept(strips, i)):
             continue
-        window = max(strip.made[1] - strip.low for s in strips if (strip := s[i]))
-        size = cascade.graph.tensors[name].size
-        lines[name] = min(size, window + room * max(_made(strips, i)[1:], default=0))
+        mine = [strip for s in strips if (strip := s[i])]
+        elements = max(strip.made[1] - strip.low for strip in mine)
+        made = max((strip.made[1] - strip.made[0] for strip in mine[1:]), default=0)
+        if cascade.stages[i] != cascade.stages[i + 1]:
+            kept = max((strip.made[0] - strip.low for strip in mine[1:]), default=0)
+            elements += max(0, kept) + 2 * made - cascade.rows[i]
+        lines[name] = min(cascade.graph.tensors[name].size, elements + room * made)
     return lines
-
-
-def line_buffers(cascade: Cascade, i: int, elements: int) -> int:
-    """How many buffers keep the rows of the result of node i. Two, in turn, where its reader works
-    on the strip before: the rows it reads stay where they are while others are moved up."""
-    is_whole = elements == cascade.graph.tensors[cascade.results[i]].size
-    return 1 if is_whole or cascade.stages[i] == cascade.stages[i + 1] else 2
 
 
 def plan_bytes(
@@ -234,7 +278,9 @@ def plan_bytes(
         width = tensor_bytes(graph.tensors[name]) // max(1, graph.tensors[name].size)
         made = _made(strips, i)
         if name in lines:
-            total += line_buffers(cascade, i, lines[name]) * _aligned(lines[name] * width)
+            total += _aligned(lines[name] * width)
+        elif i in cascade.padded:
+            continue
         elif i == len(cascade.nodes) - 1:
             total += _two(made, width) if name in in_dram else 0
         elif cascade.stages[i] == cascade.stages[i + 1]:
@@ -284,6 +330,7 @@ def _aligned(size: int) -> int:
 class _Cut:
     """One way to cut a cascade."""
 
+    cascade: Cascade
     strips: list[list[Strip | None]]
     lines: dict[str, int]
     cycles: int
@@ -297,6 +344,8 @@ class CascadePlanner:
         self._reads = {name for node in cascade.nodes for name in node.reads}
         self._reads.add(cascade.results[-1])
         self._cuts = list(_cuts(cascade, chip))
+        if cascade.padded:  # takes more rows, saves copies
+            self._cuts += _cuts(replace(cascade, pads_late=True), chip)
         self._cuts.sort(key=lambda one: one.cycles)
         self._bytes: dict[tuple[int, frozenset[str]], int] = {}
 
@@ -310,15 +359,17 @@ class CascadePlanner:
         moved = frozenset(self._reads.intersection(in_dram))
         for number, one in enumerate(self._cuts):
             if (number, moved) not in self._bytes:
-                need = plan_bytes(self.cascade, one.strips, one.lines, moved)
+                need = plan_bytes(one.cascade, one.strips, one.lines, moved)
                 self._bytes[number, moved] = need
             if self._bytes[number, moved] <= free_bytes:
-                return CascadePlan(self.cascade, one.strips, one.lines, one.cycles)
+                return CascadePlan(one.cascade, one.strips, one.lines, one.cycles)
         return None
 
 
 def _cuts(cascade: Cascade, chip: ChipConfig) -> Iterator[_Cut]:
     works = [node_cycles(cascade.graph, node, chip) for node in cascade.nodes]
+    for i in cascade.padded:
+        works[i + 1] = (0, 0)  # only the border is left
     for height in HEIGHTS:
         strips = cut(cascade, height) if height < cascade.height else None
         if strips is None:
@@ -329,7 +380,7 @@ def _cuts(cascade: Cascade, chip: ChipConfig) -> Iterator[_Cut]:
             if room and lines == before:
                 break
             before = lines
-            yield _Cut(strips, lines, _cycles(cascade, works, strips, lines, chip))
+            yield _Cut(cascade, strips, lines, _cycles(cascade, works, strips, lines, chip))
 
 
 def whole_cycles(cascade: Cascade, chip: ChipConfig) -> int:

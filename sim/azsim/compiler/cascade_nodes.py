@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from azsim.compiler.blocks import Range, block_of
-from azsim.compiler.cascade import CascadePlan, Strip, line_buffers
+from azsim.compiler.cascade import CascadePlan, Strip
 from azsim.compiler.rewrite import Rewrite, renamed
 from azsim.graph.integer import (
     TRACK_DMA,
     TRACK_MAC,
     TRACK_VECTOR,
     FetchRows,
-    IntegerNode,
     Linear,
     Move,
     Section,
@@ -37,14 +38,13 @@ class CascadeWriter:
 
 class _Writer:
     """One cascade. `_buffers[i][s]`: where strip s of the result of node i lies, and the element
-    that this buffer begins with; `_lines[i]`: the buffers of a result whose rows are kept, the one
-    in use first."""
+    that this buffer begins with; `_lines[i]`: the buffer of a result whose rows are kept."""
 
     def __init__(self, new: Rewrite, plan: CascadePlan, first_section: int) -> None:
         self._new, self._plan, self._first = new, plan, first_section
         self._cascade = plan.cascade
         self._buffers: list[dict[int, tuple[str, int]]] = [{} for _ in self._cascade.nodes]
-        self._lines: dict[int, list[str]] = {}
+        self._lines: dict[int, str] = {}
         self._fetched: dict[tuple[int, int, str], str] = {}
 
     def section(self, number: int) -> None:
@@ -58,8 +58,8 @@ class _Writer:
         self._fetch(number + 1)
         for track in (TRACK_MAC, TRACK_VECTOR):
             for stage in reversed(range(max(stages) + 1)):
-                for i, node in enumerate(self._cascade.nodes):
-                    if stages[i] == stage and _track(node) == track:
+                for i in range(len(stages)):
+                    if stages[i] == stage and self._track(i) == track:
                         strip = self._strip(number - stage, i)
                         if strip is not None:
                             self._work(number, i, number - stage, strip)
@@ -72,11 +72,9 @@ class _Writer:
         ):
             if name in self._plan.lines:
                 part = (0, self._plan.lines[name])
-                count = line_buffers(self._cascade, i, part[1])
-                self._lines[i] = [f"{node.name}#lines{k}" for k in range(count)]
-                for root in self._lines[i]:
-                    self._new.part(name, root, part)
-                    self._new.view(name, root, f"{root}/all", part, 0, at)
+                self._lines[i] = f"{node.name}#lines"
+                self._new.part(name, self._lines[i], part)
+                self._new.view(name, self._lines[i], f"{self._lines[i]}/all", part, 0, at)
             elif i == len(self._cascade.nodes) - 1 and name not in self._new.where:
                 part = (0, self._cascade.graph.tensors[name].size)
                 self._new.view(name, name, f"{node.name}#all", part, 0, at)
@@ -123,14 +121,28 @@ class _Writer:
 
     def _work(self, number: int, i: int, s: int, strip: Strip) -> None:
         node = self._cascade.nodes[i]
-        label, at = f"{node.name}#{s}", self._at(number, _track(node))
+        label, at = f"{node.name}#{s}", self._at(number, self._track(i))
         made = block_of(self._cascade.graph, node, *strip.made)
+        made_node, needs = made.node, dict(made.needs)
+        if i - 1 in self._cascade.padded and isinstance(made_node, Move):
+            made_node = _only_border(made_node, self._cascade.results[i - 1])
+            needs = {name: needs[name] for name in made_node.inputs}
         names = {
             name: self._source(f"{label}/in{place}", (i, s, name), need, at)
-            for place, (name, need) in enumerate(made.needs.items())
+            for place, (name, need) in enumerate(needs.items())
         }
         names[node.writes[0]] = self._target(label, (i, s), strip, at)
-        self._new.add(renamed(made.node, label, names), node.name, at)
+        made_node = renamed(made_node, label, names)
+        if i in self._cascade.padded and isinstance(made_node, Linear):
+            pixels = self._cascade.rows[i] // len(made_node.weights)
+            rows_apart = (pixels, self._cascade.padded[i].pitch)
+            made_node = replace(made_node, rows_apart=rows_apart)
+        if made_node.reads:
+            self._new.add(made_node, node.name, at)
+
+    def _track(self, i: int) -> int:
+        is_product = isinstance(self._cascade.nodes[i], Linear) or i - 1 in self._cascade.padded
+        return TRACK_MAC if is_product else TRACK_VECTOR
 
     def _source(self, label: str, read: tuple[int, int, str], need: Range, at: Section) -> str:
         """Name of elements `need` of an input."""
@@ -150,8 +162,17 @@ class _Writer:
         i, s = make
         name = self._cascade.results[i]
         target = f"{label}/out"
+        if i in self._cascade.padded:
+            padding, row = self._cascade.padded[i], self._cascade.rows[i]
+            first, last = strip.made[0] // row, strip.made[1] // row - 1
+            begin = padding.offset + first * padding.pitch
+            end = padding.offset + last * padding.pitch + row
+            root, base = self._line(label, (i + 1, s), at)
+            return self._new.view(
+                self._cascade.results[i + 1], root, target, (begin, end), base, at
+            )
         if name in self._plan.lines:
-            root, base = self._buffers[i][s] = self._line(label, i, strip, at)
+            root, base = self._line(label, make, at)
             return self._new.view(name, root, target, strip.made, base, at)
         if i == len(self._cascade.nodes) - 1 and name not in self._new.where:
             return self._new.view(name, name, target, strip.made, 0, at)
@@ -159,30 +180,44 @@ class _Writer:
         self._buffers[i][s] = target, strip.made[0]
         return target
 
-    def _line(self, label: str, i: int, strip: Strip, at: Section) -> tuple[str, int]:
+    def _line(self, label: str, make: tuple[int, int], at: Section) -> tuple[str, int]:
         """The buffer of a result whose rows are kept, moved up where the new rows have no room."""
+        i, s = make
+        if s not in self._buffers[i]:
+            strip = self._plan.strips[s][i]
+            assert strip is not None  # whoever asks makes something of it
+            self._buffers[i][s] = self._moved_line(label, i, strip, at)
+        return self._buffers[i][s]
+
+    def _moved_line(self, label: str, i: int, strip: Strip, at: Section) -> tuple[str, int]:
         name = self._cascade.results[i]
         buffers = self._buffers[i]
-        root, base = buffers[max(buffers)] if buffers else (self._lines[i][0], 0)
+        root, base = self._lines[i], buffers[max(buffers)][1] if buffers else 0
         if strip.made[1] - base <= self._plan.lines[name]:
             return root, base
-        self._lines[i].reverse()
-        target, kept = self._lines[i][0], strip.made[0] - strip.low
-        if kept:
-            first = strip.low - base
-            step = first if target == root else kept
-            move = Move(f"{label}/keep", (root,), target, _moved_up(first, kept, step))
+        low = min(strip.low, strip.made[0])
+        if low < strip.made[0]:
+            kept = low, strip.made[0]
+            source = self._new.view(name, root, f"{label}/kept", kept, base, at)
+            target = self._new.view(name, root, f"{label}/front", kept, low, at)
+            pieces = _moved_up(low - base, kept[1] - kept[0])
+            move = Move(f"{label}/keep", (source,), target, pieces)
             self._new.add(move, self._cascade.nodes[i].name, at)
-        return target, strip.low
+        return root, low
 
 
-def _moved_up(begin: int, count: int, step: int) -> tuple[Piece, ...]:
-    """`count` elements from `begin` on to the front, in pieces of at most `step`."""
+def _moved_up(distance: int, count: int) -> tuple[Piece, ...]:
+    """`count` elements to a place `distance` elements in front, in pieces that do not overlap
+    it."""
     return tuple(
-        Piece(0, (min(step, count - first),), begin + first, (1,), first, (1,))
-        for first in range(0, count, step)
+        Piece(0, (min(distance, count - first),), first, (1,), first, (1,))
+        for first in range(0, count, distance)
     )
 
 
-def _track(node: IntegerNode) -> int:
-    return TRACK_MAC if isinstance(node, Linear) else TRACK_VECTOR
+def _only_border(node: Move, image: str) -> Move:
+    """A padding without the image that it pads."""
+    kept = [piece for piece in node.pieces if node.inputs[piece.source] != image]
+    inputs = tuple(dict.fromkeys(node.inputs[piece.source] for piece in kept))
+    pieces = tuple(replace(piece, source=inputs.index(node.inputs[piece.source])) for piece in kept)
+    return replace(node, inputs=inputs, pieces=pieces)

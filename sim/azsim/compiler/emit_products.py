@@ -195,36 +195,42 @@ class ProductEmitter:
         return block.half * (self._chip.mac_array.accumulators_per_lane // 2)
 
     def _rescale(self, block: Block) -> None:
+        """One RESCALE, or one for each row of pixels where the rows of the result lie apart."""
+        begin, end = block.chunk_begin, block.chunk_end
+        row = block.node.rows_apart[0] or end
+        while begin < end:
+            last = min(end, begin - begin % row + row)
+            self._rescale_run(block, begin, last - begin)
+            begin = last
+
+    def _rescale_run(self, block: Block, position: int, count: int) -> None:
         node, columns = block.node, block.tiling.rows
         y = self._graph.tensors[node.y]
         width = np.dtype(y.element).itemsize
-        first = block.chunk_begin * columns + block.begin
-        span = (block.chunk_columns - 1) * columns + block.rows
-        dst = self._vector.where(node.y) + first * width
+        first = position * columns + block.begin
+        row, apart = node.rows_apart
+        place = first + position // row * (apart - row * columns) if row else first
+        span = (count - 1) * columns + block.rows
+        dst = self._vector.where(node.y) + place * width
         parameters = self._placement.parameters[block.buffer]
         flags = (isa.FLAG_BIAS_AFTER if node.bias_after else 0) | (
             isa.FLAG_RELU if node.relu else 0
         )
-        reads = [
-            Access("abuf", parameters, parameters + block.parameter_bytes),
-            self._accumulators(block),
-        ]
+        accumulators = self._accumulators(block, position, count)
+        reads = [Access("abuf", parameters, parameters + block.parameter_bytes), accumulators]
         addend = 0
         if node.addend:
             flags |= isa.FLAG_ADDEND
             addend = self._vector.where(node.addend) + 4 * first
             reads.append(Access("abuf", addend, addend + 4 * span))
         arg = (
-            block.rows, self._half(block), block.chunk_columns, block.tiling.acc_stride,
-            parameters, dst, columns * width, TYPES[y.element], y.zero_point, flags, addend,
-            4 * columns,
+            block.rows, accumulators.begin, count, block.tiling.acc_stride, parameters, dst,
+            columns * width, TYPES[y.element], y.zero_point, flags, addend, 4 * columns,
         )  # fmt: skip
         writes = [Access("abuf", dst, dst + span * width)]
         self._builder.add(Command(isa.VECTOR, isa.RESCALE, arg, block.layer), reads, writes)
 
-    def _accumulators(self, block: Block) -> Access:
-        base = self._half(block)
+    def _accumulators(self, block: Block, position: int, count: int) -> Access:
+        base = self._half(block) + (position - block.chunk_begin) * block.tiling.acc_stride
         rows = -(-block.rows // self._chip.mac_array.lanes)
-        return Access(
-            "accumulators", base, base + (block.chunk_columns - 1) * block.tiling.acc_stride + rows
-        )
+        return Access("accumulators", base, base + (count - 1) * block.tiling.acc_stride + rows)

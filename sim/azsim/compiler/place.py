@@ -32,6 +32,15 @@ PARAMETER_BYTES_PER_ROW = 9  # multiplier 4, bias 4, shift 1
 FOREVER = 1 << 30
 
 
+class NoRoomError(CompileError):
+    """A tensor finds no room in ABUF; `tensor` is its name."""
+
+    def __init__(self, tensor: str, size: int, need: int, have: int) -> None:
+        text = f"ABUF: '{tensor}' ({size} bytes) needs {need} bytes, the chip has {have}"
+        super().__init__(text)
+        self.tensor = tensor
+
+
 @dataclass(frozen=True)
 class Placement:
     """`address[tensor]` in ABUF bytes (views included); `parameters`: addresses of the parameter
@@ -310,10 +319,7 @@ class _Allocator:
                 break
             address = max(address, end)
         if address + size > self._capacity:
-            raise CompileError(
-                f"ABUF: '{name}' ({size} bytes) needs {address + size} bytes,"
-                f" the chip has {self._capacity}"
-            )
+            raise NoRoomError(name, size, address + size, self._capacity)
         insort(self._taken, (address, address + size, first, last, name))
         self.high_water_bytes = max(self.high_water_bytes, address + size)
         return address

@@ -19,7 +19,7 @@ from azsim.compiler.blocks import Range, block_of, cut_edges, unit_elements
 from azsim.compiler.cascade import CascadePlan
 from azsim.compiler.cascade_choice import CascadeChooser
 from azsim.compiler.cascade_nodes import CascadeWriter
-from azsim.compiler.place import place_graph
+from azsim.compiler.place import NoRoomError, place_graph
 from azsim.compiler.rewrite import Rewrite, renamed, tensor_bytes
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig
@@ -36,7 +36,6 @@ from azsim.graph.integer import (
 from azsim.graph.integer_nodes import Piece
 
 SHARES = (6, 12, 24, 48)  # parts of ABUF that the tensors of one block may take, tried in order
-PERCENTS = (100, 92, 75, 50)  # of the room that others leave, for a cascade, tried in order
 
 
 def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
@@ -55,44 +54,48 @@ def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
 
 def _cascaded(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
     """A graph that fits, with cascades where they pay."""
-    chooser = CascadeChooser(graph, chip)
-    for percent in PERCENTS:
-        chosen = chooser.chosen([], 0, percent)
-        if chosen is not None and chosen[1]:
-            found = _placed(graph, chip, chosen, SHARES[0])
-            if found is not None:
-                return found
-    return graph
+    found = _tried(CascadeChooser(graph, chip), graph, chip, ([], 0), SHARES[0])
+    return graph if found is None or not found.sections else found
 
 
 def _spilled(graph: IntegerGraph, chip: ChipConfig, refusal: CompileError) -> IntegerGraph:
     """A graph that does not fit."""
     chooser = CascadeChooser(graph, chip)
     names = chooser.candidates(_candidates(graph))
-    for share, percent in zip(SHARES, PERCENTS, strict=True):
+    for share in SHARES:
         for count in _counts(len(names)):
-            chosen = chooser.chosen(names, count, percent)
-            found = _placed(graph, chip, chosen, share) if chosen is not None else None
+            found = _tried(chooser, graph, chip, (names, count), share)
             if found is not None:
                 return found
     raise refusal
 
 
-def _placed(
+def _tried(
+    chooser: CascadeChooser,
     graph: IntegerGraph,
     chip: ChipConfig,
-    chosen: tuple[list[str], dict[str, CascadePlan]],
+    moved: tuple[list[str], int],
     share: int,
 ) -> IntegerGraph | None:
-    """The graph with these tensors in DRAM and these cascades, None if it does not fit."""
-    names, plans = chosen
+    """The graph with so many tensors in DRAM, and with less room for the cascades that have too
+    much; None if it does not fit."""
     capacity = chip.abuf.capacity_kb * 1024
-    found = _Spiller(graph, names, capacity, capacity // share, plans).graph()
-    try:
-        _place(found, chip)
-    except CompileError:
-        return None
-    return found
+    percents: dict[str, int] | None = {}
+    while percents is not None:
+        chosen = chooser.chosen(*moved, percents)
+        if chosen is None:
+            return None
+        names, plans = chosen
+        found = _Spiller(graph, names, capacity, capacity // share, plans).graph()
+        try:
+            _place(found, chip)
+        except NoRoomError as error:
+            percents = chooser.tighter(percents, error.tensor)
+        except CompileError:
+            return None
+        else:
+            return found
+    return None
 
 
 def _place(graph: IntegerGraph, chip: ChipConfig) -> None:

@@ -30,6 +30,8 @@ class Linear:
     output's steps. `addend`: an int32 tensor with y's shape (or one broadcast over no axis), added
     after rescaling. relu: y is at least the output's zero point. `window`: the K columns of output
     position m are not row m of x but what the window sees there (convolution); y is (positions, N).
+    `rows_apart`: where y is a part of a wider image, positions in a row and elements of y from row
+    to row (made by the spill pass); (0, 0): the rows lie together.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Linear:
     addend: str = ""
     relu: bool = False
     window: Window | None = None
+    rows_apart: tuple[int, int] = (0, 0)
 
     @property
     def reads(self) -> tuple[str, ...]:
