@@ -272,6 +272,29 @@ def test_wrong_options(net: Path, tmp_path: Path, words: tuple, message: str) ->
     assert tree(tmp_path) == before
 
 
+def test_results_have_places_of_their_own(net: Path, frames: Path, tmp_path: Path) -> None:
+    out, before = tmp_path / "out.onnx", tree(tmp_path)
+    said = refusal(net, "-o", net)
+    assert said == f"{net}: must be another file than an input"
+    assert refusal(net, "-o", frames, "-i", frames).endswith(": must be another file than an input")
+    scan = tmp_path / "out.scan.csv"
+    said = refusal(net, "-o", out, "--scan", "--plan-out", scan)
+    assert said == f"{scan}: must be another file than another result"
+    assert refusal(net, "-o", out, "--frames", 3) == "--frames: needs frames (-i)"
+    assert tree(tmp_path) == before
+
+
+def test_the_smallest_reachable_bandwidth_is_told(net: Path, frames: Path, tmp_path: Path) -> None:
+    small = ("--set", "weight_store.capacity_kb=0", "-i", frames)
+    said = refusal(net, "-o", tmp_path / "out.onnx", *small, "--budget-mb-per-s", 0.001)
+    assert said == (
+        "--budget-mb-per-s: must be at least 0.039, the smallest reachable at 30 ms a frame with"
+        " every layer at its fewest bits; --sparsity lowers it, not 0.001"
+    )
+    _, made = compressed(net, None, *small[:2], "--budget-mb-per-s", 0.039)
+    assert made["after"]["fetched_bytes"] <= 0.039 * 30e3
+
+
 def test_models_that_cannot_be_compressed(tmp_path: Path) -> None:
     from onnx_models import ModelMaker
 

@@ -108,8 +108,11 @@ def compress(
         int | None, typer.Option("--frames", metavar="N", help="Frames to use; default: all.")
     ] = None,
     calibration: Annotated[
-        str, typer.Option(metavar="WAY", help="How ranges are chosen: minmax, percentile or mse.")
-    ] = "minmax",
+        str | None,
+        typer.Option(
+            metavar="WAY", help="How ranges are chosen: minmax (default), percentile or mse."
+        ),
+    ] = None,
     budget_bytes: Annotated[
         int | None,
         typer.Option("--budget-bytes", metavar="N", help="Choose widths: bytes of weights."),
@@ -150,7 +153,7 @@ def compress(
       azsim compress-model m.onnx -o c.onnx --budget-bytes 400000 -i frames.npz
       azsim compress-model m.onnx -o c.onnx --scan -i frames.npz
     """
-    if calibration not in CALIBRATIONS:
+    if calibration is not None and calibration not in CALIBRATIONS:
         raise ConfigError(f"--calibration: must be minmax, percentile or mse, not {calibration}")
     wish = option_wish(
         {

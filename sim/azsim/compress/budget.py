@@ -1,23 +1,22 @@
 """Widths that make a model fit a budget of bytes, or of bandwidth, with the least noise.
 
-Greedy: starting from the widest, the layer whose next width adds the least noise per byte saved
-becomes narrower, until the encoder's own sizes fit; then every layer that can be wider again is.
-Noise of layers is taken to add up, which the scan measured one by one.
+Greedy: starting from the widest, the step that adds the least noise per byte saved is taken, of all
+layers and all their narrower widths, until the encoder's own sizes fit; then what can be wider
+again is. Noise of layers is taken to add up, which the scan measured one by one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from azsim.api import DEFAULT_FRAME_MS
 from azsim.compiler import WEIGHT_BITS, CompressionPlan
 from azsim.compress.material import Material
 from azsim.compress.measure import LayerSize, layer_sizes, total, with_weights
-from azsim.compress.plan import LayerPlan
+from azsim.compress.plan import Calibration, LayerPlan
 from azsim.compress.scan import ScanRow, scan_layers
-from azsim.compress.weights import compress_rows
 from azsim.config import ChipConfig
 from azsim.errors import ConfigError
 from azsim.frontend import read_frame_ms
@@ -72,16 +71,21 @@ class Budget:
 
 
 def fit_budget(
-    material: Material, plans: Mapping[str, LayerPlan], budget: Budget, chip: ChipConfig
+    material: Material,
+    plans: Mapping[str, LayerPlan],
+    budget: Budget,
+    chip: ChipConfig,
+    calibrations: Sequence[Calibration] | None = None,
 ) -> dict[str, LayerPlan]:
-    """Return `plans` with widths that fit `budget`, at most as wide as they are in `plans`.
+    """Return `plans` with widths that fit `budget`, at most as wide as they are in `plans`, and
+    each with the one of `calibrations` that suits it (None: that of its plan).
 
     Raises:
         ConfigError: not even the narrowest fit; says what they take.
     """
     frame_ms = read_frame_ms(material.source.graph) or DEFAULT_FRAME_MS
     limit = budget.limit(frame_ms)
-    rows = scan_layers(material, plans, chip, _widths(plans))
+    rows = scan_layers(material, plans, chip, _widths(plans), calibrations)
     choice = _Choice(plans, rows, budget)
     least = _cost(material, choice.narrowest(), budget, chip)
     if least > limit:
@@ -120,12 +124,7 @@ def _cost(
     material: Material, plans: Mapping[str, LayerPlan], budget: Budget, chip: ChipConfig
 ) -> int:
     """Of all layers together, by the encoder."""
-    made = {
-        name: tuple(
-            compress_rows(part.rows, plan, part.directions) for part in material.source.parts[name]
-        )
-        for name, plan in plans.items()
-    }
+    made = {name: material.integers(name, plan) for name, plan in plans.items()}
     graph = with_weights(material.unfolded, material.source, made)
     bits = material.source.by_node({name: plan.stream_bits for name, plan in plans.items()})
     sizes = layer_sizes(graph, material.ranges, CompressionPlan(layer_bits=bits), chip)
@@ -165,15 +164,16 @@ class _Choice:
         """Take the steps of least noise per byte until the cost is within `limit`."""
         while self.cost() > limit and self.can_narrow():
             steps = [
-                (self._price(name, at), place, name)
+                (self._price(name, at, to), place, to, name)
                 for place, (name, at) in enumerate(self._at.items())
-                if at + 1 < len(self._options[name])
+                for to in range(at + 1, len(self._options[name]))
             ]
-            self._at[min(steps)[2]] += 1
+            _, _, to, name = min(steps)
+            self._at[name] = to
 
-    def _price(self, name: str, at: int) -> float:
-        """Noise per byte of the step from option `at` to the next; each saves something."""
-        here, there = self._options[name][at : at + 2]
+    def _price(self, name: str, at: int, to: int) -> float:
+        """Noise per byte of the step from option `at` to a later one; each saves something."""
+        here, there = self._options[name][at], self._options[name][to]
         saved = self._budget.cost(here.size) - self._budget.cost(there.size)
         return (there.share - here.share) / max(saved, 1)
 
@@ -195,10 +195,9 @@ class _Choice:
 
 
 def _useful(rows: list[ScanRow], budget: Budget) -> list[ScanRow]:
-    """Rows in order of width, less those that cost as much as a wider one, or more noise than a
-    narrower one."""
+    """Rows in order of cost, less those that another one beats in cost and noise."""
     kept: list[ScanRow] = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (-budget.cost(row.size), -row.share)):
         while (
             kept
             and budget.cost(row.size) <= budget.cost(kept[-1].size)

@@ -126,6 +126,8 @@ def study_formats(
     Raises:
         AzsimError: a model or frames that cannot be taken, or that fit the chip in no format.
     """
+    if frames is not None and input is None:
+        raise ConfigError("--frames: needs frames (-i)")
     graph = read_either(model, dims)
     given = graph.given if isinstance(graph, BranchedModel) else graph
     if input is None:

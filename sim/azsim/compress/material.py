@@ -19,6 +19,8 @@ from azsim.compress.weights import IntegerRows, compress_rows
 from azsim.frontend import load_inputs
 from azsim.graph import Graph
 
+Floats = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Material:
@@ -31,6 +33,18 @@ class Material:
     exact: Outputs
     ranges: Ranges
     tell: Tell = field(repr=False)
+    _scales: dict[tuple[str, int, LayerPlan], Floats] = field(default_factory=dict, repr=False)
+
+    def integers(self, name: str, plan: LayerPlan) -> tuple[IntegerRows, ...]:
+        """The matrices of a layer as `plan` makes them; scales are looked for once."""
+        found: list[IntegerRows] = []
+        for part in self.source.parts[name]:
+            key = (name, part.position, plan)
+            known = self._scales.get(key)
+            made = compress_rows(part.rows, plan, part.directions, known)
+            self._scales[key] = made.scales
+            found.append(made)
+        return tuple(found)
 
     @cached_property
     def unfolded(self) -> Graph:
@@ -38,10 +52,7 @@ class Material:
         float weights, not into quantized ones."""
         eight = LayerPlan()
         source = self.source
-        made = {
-            name: tuple(compress_rows(part.rows, eight, part.directions) for part in parts)
-            for name, parts in source.parts.items()
-        }
+        made = {name: self.integers(name, eight) for name in source.parts}
         writer = QdqWriter(source)
         writer.weights(source, made)
         return with_weights(read_model(writer.model), source, dict.fromkeys(source.parts))

@@ -53,7 +53,9 @@ class LayerPlan:
         width = f"codebook of {self.codebook}" if self.codebook else f"{self.bits} bits"
         zeros = f", {self.sparsity:.4g} zeros" if self.sparsity else ""
         way = " balanced" if zeros and self.pruning == "balanced" else ""
-        return f"{width}{zeros}{way}" + (", one scale" if self.scales == "tensor" else "")
+        found = "" if self.codebook or self.calibration == "minmax" else f", {self.calibration}"
+        one = ", one scale" if self.scales == "tensor" else ""
+        return f"{width}{zeros}{way}{one}{found}"
 
     @property
     def stream_bits(self) -> int:
@@ -120,6 +122,12 @@ class WeightPlan:
     options: Wish = field(default_factory=Wish)
     document: Document | None = None
     file: PlanFile | None = None
+
+    @property
+    def says_calibration(self) -> bool:
+        """True if it says of any layer how its scales are chosen."""
+        wishes = [self.options, *([self.file, *self.file.layers.values()] if self.file else [])]
+        return any(wish.calibration is not None for wish in wishes)
 
     def resolve(self, source: SourceModel, own: CompressionPlan) -> dict[str, LayerPlan]:
         """Return the plan of each layer of `source`; later patterns of the file win.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ from azsim.compress.scan import ScanRow, scan_layers, write_scan
 from azsim.compress.source import SourceModel, read_source
 from azsim.compress.weights import IntegerRows, sqnr_of
 from azsim.config import ChipConfig
+from azsim.errors import ConfigError
 from azsim.graph import Graph, Quantization
 from azsim.reference.floats import run_floats
 from azsim.zoo.model import save_onnx
 
 OWN_PLAN_PROPERTY = "azsim.compression"  # what `azsim run` reads
+BUDGET_CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "mse")  # tried for each layer
 CALIBRATION_PROPERTY = "azsim.calibration"
 
 
@@ -221,14 +224,16 @@ def compress_model(
         AzsimError: anything the user can mend, in one line; nothing is written then.
     """
     files = _files(Path(output), plan_file, scan)
-    for path in files:
-        output_place(path)
+    _check_places(files, [Path(path) for path in (model, input) if path is not None])
+    if frames is not None and input is None:
+        raise ConfigError("--frames: needs frames (-i)")
     source = read_source(model, dims, fold)
     own = PlanWishes().plan(source.graph)
     plans = plan.resolve(source, own)
     material = prepare_material(source, input, frames, progress or _silent)
     if budget is not None:
-        plans = fit_budget(material, plans, budget, chip)
+        ways = None if plan.says_calibration else BUDGET_CALIBRATIONS
+        plans = fit_budget(material, plans, budget, chip, ways)
     rows = scan_layers(material, plans, chip) if scan else []
     made = make_compressed(material, plans, calibration)
     result = _result(material, plans, made, own, chip)
@@ -246,6 +251,16 @@ def _files(output: Path, plan_file: str | Path | None, scan: bool) -> tuple[Path
     if scan:
         files += [output.with_name(f"{output.stem}.scan.{kind}") for kind in ("csv", "png")]
     return tuple(files)
+
+
+def _check_places(files: Sequence[Path], given: Sequence[Path]) -> None:
+    """Refuse results that cannot be written, or not beside each other and what they are made of."""
+    seen = {os.path.realpath(path): "an input" for path in given}
+    for path in files:
+        place = str(output_place(path))
+        if place in seen:
+            raise ConfigError(f"{path}: must be another file than {seen[place]}")
+        seen[place] = "another result"
 
 
 def _silent(stage: str, done: int, total: int) -> None:

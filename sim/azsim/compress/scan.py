@@ -25,8 +25,8 @@ from azsim.compress.measure import (
     source_sizes,
     with_weights,
 )
-from azsim.compress.plan import LayerPlan
-from azsim.compress.weights import IntegerRows, compress_rows, sqnr_of
+from azsim.compress.plan import Calibration, LayerPlan
+from azsim.compress.weights import IntegerRows, sqnr_of
 from azsim.config import ChipConfig
 from azsim.report.compress_figures import save_scan_figure
 
@@ -63,33 +63,37 @@ def scan_layers(
     plans: Mapping[str, LayerPlan],
     chip: ChipConfig,
     widths: Sequence[int] = WEIGHT_BITS,
+    calibrations: Sequence[Calibration] | None = None,
 ) -> list[ScanRow]:
-    """Return a row per layer and width, layers in model order, widths descending.
+    """Return a row per layer, width and calibration, layers in model order, widths descending.
 
-    A layer's other settings are those of `plans`; one with a codebook has one row. Sizes are those
-    of the encoder with all layers in that width.
+    A layer's other settings are those of `plans`, its calibration too if `calibrations` is None;
+    one with a codebook has one row. Sizes are those of the encoder with all layers alike.
     """
-    rows: dict[tuple[str, int], ScanRow] = {}
-    for number, width in enumerate(widths):
-        wide = {
-            name: replace(plan, bits=width)
-            for name, plan in plans.items()
-            if not plan.codebook or number == 0
-        }
-        made = {name: _integers(material, name, plan) for name, plan in wide.items()}
-        sizes = _sizes(material, made, wide, chip)
-        for place, (name, integers) in enumerate(made.items()):
-            share = _share(material, name, integers)
-            sqnr = _weights_sqnr(material, name, integers)
-            rows[name, width] = ScanRow(name, wide[name], sizes[name], share, sqnr)
-            material.tell(f"scanning {width} bits", place + 1, len(made))
-    return [rows[name, width] for name in plans for width in widths if (name, width) in rows]
+    rows: dict[tuple[str, int, int], ScanRow] = {}
+    ways: Sequence[Calibration | None] = calibrations or (None,)
+    for way_number, way in enumerate(ways):
+        for number, width in enumerate(widths):
+            wide = {
+                name: _varied(plan, width, way)
+                for name, plan in plans.items()
+                if not plan.codebook or number == way_number == 0
+            }
+            made = {name: material.integers(name, plan) for name, plan in wide.items()}
+            sizes = _sizes(material, made, wide, chip)
+            for place, (name, integers) in enumerate(made.items()):
+                share = _share(material, name, integers)
+                sqnr = _weights_sqnr(material, name, integers)
+                row = ScanRow(name, wide[name], sizes[name], share, sqnr)
+                rows[name, number, way_number] = row
+                stage = f"scanning {width} bits" + (f", {way}" if way else "")
+                material.tell(stage, place + 1, len(made))
+    order = [(n, w, c) for n in plans for w in range(len(widths)) for c in range(len(ways))]
+    return [rows[key] for key in order if key in rows]
 
 
-def _integers(material: Material, name: str, plan: LayerPlan) -> tuple[IntegerRows, ...]:
-    return tuple(
-        compress_rows(part.rows, plan, part.directions) for part in material.source.parts[name]
-    )
+def _varied(plan: LayerPlan, width: int, way: Calibration | None) -> LayerPlan:
+    return replace(plan, bits=width, calibration=way or plan.calibration)
 
 
 def _sizes(

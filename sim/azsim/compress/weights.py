@@ -40,14 +40,17 @@ class IntegerRows:
         return found
 
 
-def compress_rows(rows: Floats, plan: LayerPlan, matrices: int = 1) -> IntegerRows:
+def compress_rows(
+    rows: Floats, plan: LayerPlan, matrices: int = 1, scales: Floats | None = None
+) -> IntegerRows:
     """Prune and quantize a matrix as `plan` says; `matrices`: so many below each other, each of
-    which gets its zeros."""
+    which gets its zeros. `scales`: those of an earlier call, which are not looked for again."""
     pruned = np.concatenate([prune_rows(part, plan) for part in np.split(rows, matrices)])
     if plan.codebook:
         return codebook_rows(pruned, plan.codebook, plan.scales)
     most = 2 ** (plan.bits - 1) - 1
-    scales = grid_scales(pruned, most, plan)
+    if scales is None:
+        scales = grid_scales(pruned, most, plan)
     return IntegerRows(_rounded(pruned, scales, most), scales)
 
 
@@ -104,14 +107,22 @@ def _percentiles(matrix: Floats) -> Doubles:
 def _best_shrink(matrix: Floats, scales: Doubles, most: int) -> Doubles:
     """Which of `SHRINKS` of its scale gives each row the least squared error."""
     best = np.ones(len(matrix))
+    tiny = np.finfo(np.float32).tiny
     for begin in range(0, len(matrix), ROWS_AT_ONCE):
-        part = matrix[begin : begin + ROWS_AT_ONCE].astype(np.float64)
+        rows = slice(begin, begin + ROWS_AT_ONCE)
+        # in units of the scale, whose squares a float32 holds
+        part = matrix[rows] / np.maximum(scales[rows], tiny).astype(np.float32)[:, None]
+        work = np.empty_like(part)
         least = np.full(len(part), np.inf)
         for shrink in SHRINKS[::-1]:  # of equals the widest
-            steps = np.maximum(scales[begin : begin + ROWS_AT_ONCE] * shrink, 1e-300)[:, None]
-            error = ((np.clip(np.rint(part / steps), -most, most) * steps - part) ** 2).sum(axis=1)
+            np.divide(part, np.float32(shrink), out=work)
+            np.rint(work, out=work)
+            np.clip(work, -most, most, out=work)
+            work *= np.float32(shrink)
+            work -= part
+            error = np.einsum("ij,ij->i", work, work)
             better = error < least
-            best[begin : begin + ROWS_AT_ONCE][better] = shrink
+            best[rows][better] = shrink
             least = np.where(better, error, least)
     return best
 
