@@ -58,6 +58,16 @@ MEET = (
     " kernel, stride and output_padding make (one more for output_shape), not "
 )
 SIZES = np.array([1, 4, 8, 8])
+CROP = "tf_crop_and_resize"
+MODES = (
+    "mode must be nearest, linear or cubic; antialias, exclude_outside and tf_crop_and_resize only"
+    " with linear or cubic, not "
+)
+ROI = (
+    "tf_crop_and_resize must have a roi with a finite start and end for each axis (all of it where"
+    " the size stays: else ONNX and ONNX Runtime differ), and where these leave the input"
+    " extrapolation_value must be 0, not "
+)
 
 WINDOW_CASES = [
     window("Conv", "the first input must be a computed tensor of 3 or 4 dimensions (batch,"
@@ -127,13 +137,27 @@ WINDOW_CASES = [
            " storage_order 1", kernel_shape=[2, 2], storage_order=1),
     window("AveragePool", "the window must fit the padded input in each dimension, not 9 over 5",
            kernel_shape=[9, 2]),
-    window("Resize", "mode must be nearest or linear, without antialias and exclude_outside, not"
-           " 'cubic'", "x", "", "", SIZES, mode="cubic"),
-    window("Resize", "mode must be nearest or linear, without antialias and exclude_outside, not"
-           " antialias 1", "x", "", "", SIZES, mode="linear", antialias=1),
+    window("Resize", MODES + "'area'", "x", "", "", SIZES, mode="area"),
+    window("Resize", MODES + "antialias 1 with nearest", "x", "", "", SIZES, antialias=1),
+    window("Resize", MODES + "exclude_outside 1 with nearest", "x", "", "", SIZES,
+           exclude_outside=1),
+    window("Resize", MODES + "a crop with nearest", "x", ones(8), "", SIZES,
+           coordinate_transformation_mode=CROP),
     window("Resize", "coordinate_transformation_mode must be half_pixel, half_pixel_symmetric,"
-           " pytorch_half_pixel, asymmetric or align_corners, not 'tf_crop_and_resize'",
-           "x", "", "", SIZES, coordinate_transformation_mode="tf_crop_and_resize"),
+           " pytorch_half_pixel, asymmetric, align_corners or tf_crop_and_resize, not 'half'",
+           "x", "", "", SIZES, coordinate_transformation_mode="half"),
+    window("Resize", "cubic_coeff_a must be finite and at most 4 in size, not nan", "x", "", "",
+           SIZES, mode="cubic", cubic_coeff_a=float("nan")),
+    window("Resize", ROI + "(0, 0, 1, 1)", "x", np.array([0, 0, 1, 1], np.float32), "", SIZES,
+           mode="linear", coordinate_transformation_mode=CROP),
+    window("Resize", ROI + "(0, 0, 0, 0, 1, 1, inf, 1)", "x",
+           np.array([0, 0, 0, 0, 1, 1, np.inf, 1], np.float32), "", SIZES, mode="linear",
+           coordinate_transformation_mode=CROP),
+    window("Resize", ROI + "a part of axis 1", "x",
+           np.array([0, 0.5, 0, 0, 1, 1, 1, 1], np.float32), "", SIZES, mode="linear",
+           coordinate_transformation_mode=CROP),
+    window("Resize", ROI + "2.5", "x", np.array([0, 0, -1, 0, 1, 1, 1, 1], np.float32), "", SIZES,
+           mode="linear", coordinate_transformation_mode=CROP, extrapolation_value=2.5),
     window("Resize", "nearest_mode must be round_prefer_floor, round_prefer_ceil, floor or ceil,"
            " not 'down'", "x", "", "", SIZES, nearest_mode="down"),
     window("Resize", "keep_aspect_ratio_policy must be stretch, not_larger or not_smaller, not"

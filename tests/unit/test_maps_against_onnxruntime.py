@@ -16,7 +16,7 @@ from azsim.api import run
 from azsim.frontend import Inputs, read_onnx
 from azsim.reference.floats import evaluate_floats
 
-SIZES = dict(zip("abijkmhq", (2, 3, 4, 5, 6, 3, 2, 5), strict=True))
+LETTERS = dict(zip("abijkmhq", (2, 3, 4, 5, 6, 3, 2, 5), strict=True))
 RNG = np.random.default_rng(4)
 
 
@@ -28,7 +28,7 @@ def einsum(equation: str, constant: int | None = None, dots: str = "b") -> Any:
     """A model of one Einsum and its data; input `constant` is stored."""
     maker, feeds, names = ModelMaker(), {}, []
     for place, term in enumerate(equation.replace(" ", "").split("->")[0].split(",")):
-        data = entries(*(SIZES[letter] for letter in term.replace("...", dots)))
+        data = entries(*(LETTERS[letter] for letter in term.replace("...", dots)))
         if place == constant:
             names.append(maker.tensor(f"t{place}", data))
         else:
@@ -98,6 +98,38 @@ def test_einsum_of_quantized_weights(tmp_path: Path) -> None:
     np.testing.assert_allclose(stored.scale, np.float32([[0.01] * 6 + [0.02] * 6]))
 
 
+RESIZED = [(3, 4, 7, 9), (1, 2, 3, 3), (5, 6, 2, 13)]  # old and new rows and columns
+
+
+@pytest.mark.parametrize("sizes", RESIZED)
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"mode": "cubic"},
+        {"mode": "cubic", "exclude_outside": 1, "cubic_coeff_a": -0.5},
+        {"mode": "cubic", "antialias": 1},
+        {"mode": "linear", "antialias": 1},
+    ],
+)
+def test_resizing_by_matrices(
+    tmp_path: Path, sizes: tuple[int, ...], coordinates: str, how: dict[str, Any]
+) -> None:
+    target = np.array([1, 2, *sizes[2:]])
+    how = {**how, "coordinate_transformation_mode": coordinates}
+    same(tmp_path, "Resize", [(1, 2, *sizes[:2])], None, None, target, **how)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.2, 0.7), (0.0, 1.0), (-0.3, 0.5), (0.8, 0.1)])
+def test_crop_and_resize(tmp_path: Path, start: float, end: float) -> None:
+    """Also beyond the input, where there is nothing (0), and backwards."""
+    roi = np.float32([0, 0, start, 0.1, 1, 1, end, 0.9])
+    target = np.array([1, 2, 6, 4])
+    mode = "tf_crop_and_resize"
+    same(tmp_path, "Resize", [(1, 2, 5, 5)], roi, None, target, mode="linear",
+         coordinate_transformation_mode=mode)  # fmt: skip
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("exclusive", [0, 1])
 @pytest.mark.parametrize("reverse", [0, 1])
@@ -121,6 +153,12 @@ def test_lrn_of_an_even_size_reaches_further_up(tmp_path: Path) -> None:
     sums = [np.square(x[:, max(0, c - 1) : c + 3]).sum(1) for c in range(6)]
     wanted = x / (1 + np.stack(sums, 1) / 4) ** 0.75
     np.testing.assert_allclose(values["y"], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_mean_and_deviation_of_a_norm(tmp_path: Path, axis: int) -> None:
+    scale = entries(5) if axis == -1 else entries(4, 5)
+    same(tmp_path, "LayerNormalization", [(3, 4, 5)], scale, outputs=(1, 1, 1), axis=axis)
 
 
 @pytest.mark.parametrize(("p", "axis"), [(2, -1), (2, 1), (2, 0), (1, 1)])
@@ -308,6 +346,20 @@ def test_integers_of_einsum(tmp_path: Path, equation: str) -> None:
     graph = read_onnx(maker.save(tmp_path))
     frames = {name: array[np.newaxis] for name, array in feeds.items()}
     record = run(graph, input=Inputs(frames, "test"), verify=True, cache=False)
+    assert record.verification is not None
+    assert record.verification.exact == 1
+    assert min(f for f in record.sqnr_db.values() if f is not None) > 30
+
+
+@pytest.mark.parametrize("how", [{"mode": "cubic"}, {"mode": "linear", "antialias": 1}])
+def test_integers_of_resizing(tmp_path: Path, how: dict[str, Any]) -> None:
+    maker = ModelMaker(19)
+    maker.tensor("sizes", [1, 2, 9, 4], np.int64)
+    maker.node("Resize", [maker.input("x", (1, 2, 6, 8)), "", "", "sizes"], ["y"], name="n", **how)
+    maker.output("y")
+    graph = read_onnx(maker.save(tmp_path))
+    data = entries(1, 1, 2, 6, 8)
+    record = run(graph, input=Inputs({"x": data}, "test"), verify=True, cache=False)
     assert record.verification is not None
     assert record.verification.exact == 1
     assert min(f for f in record.sqnr_db.values() if f is not None) > 30

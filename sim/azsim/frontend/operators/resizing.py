@@ -1,4 +1,5 @@
-"""Resize: nearest neighbours become a choice of entries, linear a blend of two, axis by axis."""
+"""Resize: nearest neighbours become a choice of entries, linear a blend of two, all else a constant
+matrix, axis by axis."""
 
 from __future__ import annotations
 
@@ -9,12 +10,15 @@ import numpy as np
 
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode
+from azsim.frontend.operators.resize_weights import Kernel, resize_matrix
+from azsim.frontend.parts import Parts
 from azsim.frontend.rules import Support, constant_parameters, float_data
 from azsim.graph.text import quoted
 from azsim.graph.types import Attribute
 
 COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners",
+    "tf_crop_and_resize",
 )  # fmt: skip
 POLICIES = ("stretch", "not_larger", "not_smaller")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -26,19 +30,48 @@ HALF = Fraction(1, 2)
 
 
 def mode_is_known(node: OnnxNode) -> str | None:
-    """mode must be nearest or linear, without antialias and exclude_outside."""
+    """mode must be nearest, linear or cubic; antialias, exclude_outside and tf_crop_and_resize only
+    with linear or cubic."""
     mode = node.word("mode", "nearest")
-    if mode not in ("nearest", "linear"):
+    if mode not in ("nearest", "linear", "cubic"):
         return quoted(mode)
     for name in ("antialias", "exclude_outside"):
-        if node.whole(name, 0):
-            return f"{name} {node.whole(name, 0)}"
-    return None
+        if node.whole(name, 0) and mode == "nearest":
+            return f"{name} {node.whole(name, 0)} with nearest"
+    return "a crop with nearest" if _is_crop(node) and mode == "nearest" else None
+
+
+def cubic_number_is_finite(node: OnnxNode) -> str | None:
+    """cubic_coeff_a must be finite and at most 4 in size."""
+    number = node.real("cubic_coeff_a", -0.75)
+    return None if abs(number) <= 4 else f"{number:g}"
+
+
+def crop_is_sound(node: OnnxNode) -> str | None:
+    """tf_crop_and_resize must have a roi with a finite start and end for each axis (all of it where
+    the size stays: else ONNX and ONNX Runtime differ), and where these leave the input
+    extrapolation_value must be 0."""
+    if not _is_crop(node):
+        return None
+    roi, count = _given(node, ROI), 2 * len(_chosen_axes(node))
+    if len(roi) != count or not all(abs(entry) < 1 << 20 for entry in roi):
+        return f"({', '.join(f'{entry:g}' for entry in roi[:8])})"
+    value = node.real("extrapolation_value", 0.0)
+    shape, target = node.require(0).shape, resized(node) or []
+    moved = [k for k, (new, _) in enumerate(target) if new == shape[k] and _is_moved(node, k)]
+    if moved:
+        return f"a part of axis {moved[0]}"
+    outside = any(
+        place is None
+        for axis, (new, scale) in enumerate(target)
+        for place in places_of(node, axis, shape[axis], new, scale)
+    )
+    return f"{value:g}" if outside and value != 0.0 else None
 
 
 def coordinates_are_known(node: OnnxNode) -> str | None:
     """coordinate_transformation_mode must be half_pixel, half_pixel_symmetric, pytorch_half_pixel,
-    asymmetric or align_corners."""
+    asymmetric, align_corners or tf_crop_and_resize."""
     mode = node.word("coordinate_transformation_mode", "half_pixel")
     return None if mode in COORDINATES else quoted(mode)
 
@@ -83,10 +116,18 @@ def _given(node: OnnxNode, position: int) -> tuple[float, ...]:
     return tuple(float(entry) for entry in np.asarray(operand.data).reshape(-1))
 
 
+def _is_crop(node: OnnxNode) -> bool:
+    return node.word("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
+
+
+def _chosen_axes(node: OnnxNode) -> tuple[int, ...]:
+    return node.wholes("axes") or tuple(range(len(node.require(0).shape)))
+
+
 def resized(node: OnnxNode) -> list[tuple[int, Fraction]] | None:
     """New size and scale of every dimension; None where they do not work out."""
     shape = node.require(0).shape
-    axes = node.wholes("axes") or tuple(range(len(shape)))
+    axes = _chosen_axes(node)
     if any(not -len(shape) <= axis < len(shape) for axis in axes):
         return None
     scales, sizes = _given(node, SCALES), _given(node, SIZES)
@@ -136,6 +177,27 @@ def coordinate(output: int, old: int, new: int, scale: Fraction, mode: str) -> F
     return (output + HALF) / scale - HALF
 
 
+def places_of(
+    node: OnnxNode, axis: int, old: int, new: int, scale: Fraction
+) -> list[Fraction | None]:
+    """Where the entries of a new axis lie; None outside of a crop's input."""
+    mode = node.word("coordinate_transformation_mode", "half_pixel")
+    if mode != "tf_crop_and_resize":
+        return [coordinate(output, old, new, scale, mode) for output in range(new)]
+    rank, axes = len(node.require(0).shape), [*_chosen_axes(node)]
+    roi = [Fraction(entry) for entry in _given(node, ROI)]
+    start, end = Fraction(0), Fraction(1)
+    for position, chosen in enumerate(axes):
+        if chosen % rank == axis:
+            start, end = roi[position], roi[position + len(axes)]
+    found: list[Fraction | None] = []
+    for output in range(new):
+        step = Fraction(output, new - 1) if new > 1 else HALF
+        place = (start + step * (end - start)) * (old - 1)
+        found.append(place if 0 <= place <= old - 1 else None)
+    return found
+
+
 def nearest(place: Fraction, mode: str) -> int:
     """The entry nearest to a coordinate."""
     if mode == "floor":
@@ -150,7 +212,8 @@ def nearest(place: Fraction, mode: str) -> int:
 
 def _lower_resize(node: OnnxNode, builder: GraphBuilder) -> None:
     target = resized(node) or []
-    changed = [axis for axis, (new, _) in enumerate(target) if new != node.require(0).shape[axis]]
+    shape = node.require(0).shape
+    changed = [axis for axis, (new, _) in enumerate(target) if new != shape[axis]]
     if not changed:
         builder.drop(node, node.require(0))
         return
@@ -163,6 +226,33 @@ def _lower_resize(node: OnnxNode, builder: GraphBuilder) -> None:
         x = y
 
 
+def _is_moved(node: OnnxNode, axis: int) -> bool:
+    """True if a crop takes other entries of an axis that keeps its size."""
+    old = node.require(0).shape[axis]
+    wanted = [Fraction(output) for output in range(old)]
+    return _is_crop(node) and places_of(node, axis, old, old, Fraction(1)) != wanted
+
+
+def _lower_matrix(
+    node: OnnxNode,
+    builder: GraphBuilder,
+    names: tuple[str, str, str],
+    axis: int,
+    target: tuple[int, Fraction],
+) -> None:
+    """One axis as a product with a constant matrix."""
+    (name, x, y), (new, scale), old = names, target, node.require(0).shape[axis]
+    builder.spend(node, old * new)
+    kernel = Kernel(
+        node.word("mode", "linear"),
+        node.real("cubic_coeff_a", -0.75),
+        bool(node.whole("antialias", 0)),
+        bool(node.whole("exclude_outside", 0)),
+    )
+    matrix = resize_matrix(places_of(node, axis, old, new, scale), old, scale, kernel)
+    Parts(node, builder, name).along("", axis, x, matrix, y)
+
+
 def _lower_axis(
     node: OnnxNode,
     builder: GraphBuilder,
@@ -171,10 +261,17 @@ def _lower_axis(
     target: tuple[int, Fraction],
 ) -> None:
     """One axis: a Take of the nearest entries, or a Blend of the two around each output."""
+    mode, word = (
+        node.word("coordinate_transformation_mode", "half_pixel"),
+        node.word("mode", "nearest"),
+    )
+    special = any(node.whole(key, 0) for key in ("antialias", "exclude_outside"))
+    if word == "cubic" or special or _is_crop(node):
+        _lower_matrix(node, builder, names, axis, target)
+        return
     (name, x, y), (new, scale), old = names, target, node.require(0).shape[axis]
-    mode = node.word("coordinate_transformation_mode", "half_pixel")
     places = [coordinate(output, old, new, scale, mode) for output in range(new)]
-    if node.word("mode", "nearest") == "nearest":
+    if word == "nearest":
         rounding = node.word("nearest_mode", ROUNDINGS[0])
         indices = tuple(min(max(nearest(place, rounding), 0), old - 1) for place in places)
         builder.emit(name, "Take", (x,), (y,), {"axis": axis, "indices": indices})
@@ -190,7 +287,7 @@ def _lower_axis(
 SUPPORT = (
     Support(
         "Resize",
-        "Take (nearest) or Blend (linear), axis by axis",
+        "Take (nearest), Blend (linear) or MatMul (cubic, antialias, crop), axis by axis",
         (
             float_data,
             constant_parameters,
@@ -200,6 +297,8 @@ SUPPORT = (
             policy_is_known,
             target_is_sound,
             aligned_corners_are_whole,
+            cubic_number_is_finite,
+            crop_is_sound,
         ),
         _lower_resize,
     ),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from azsim.frontend.builder import GraphBuilder
 from azsim.frontend.node import OnnxNode, Operand
 from azsim.frontend.operators.functions import two_valued
+from azsim.frontend.parts import Parts
 from azsim.frontend.rules import (
     Support,
     axis_in_range,
@@ -19,6 +20,7 @@ from azsim.frontend.rules import (
     float_inputs,
     normal_axis,
 )
+from azsim.graph.formulas import number_word
 from azsim.graph.shapes import element_count
 from azsim.graph.text import quoted, shape_text
 from azsim.graph.types import Attribute
@@ -269,6 +271,25 @@ def _lower_norm(node: OnnxNode, builder: GraphBuilder) -> None:
     builder.emit(name, "Reshape", (result,), node.outputs[:1], target=x.shape)
 
 
+def _lower_layer_norm(node: OnnxNode, builder: GraphBuilder) -> None:
+    """The norm; where a model uses them, the mean and the reciprocal of the deviation beside it."""
+    _lower_norm(node, builder)
+    mean, deviation = (*node.outputs, "", "")[1:3]
+    if not mean and not deviation:
+        return
+    x, parts = node.require(0), Parts(node, builder)
+    first = normal_axis(node.whole("axis", -1), len(x.shape))
+    attributes: dict[str, Attribute] = {"kind": "mean", "axes": tuple(range(first, len(x.shape)))}
+    found = parts.put("mean", "Reduce", x.name, attributes=attributes, output=mean)
+    if deviation:
+        apart = parts.put("apart", "Sub", x.name, found)
+        squares = parts.function("squares", apart, ("x", "x", "Mul"))
+        variance = parts.put("variance", "Reduce", squares, attributes=attributes)
+        epsilon = number_word(node.real("epsilon", 1e-5))
+        formula = ("x", epsilon, "Add", "Sqrt", "Reciprocal")
+        parts.function("deviation", variance, formula, deviation)
+
+
 def _lower_batch_norm(node: OnnxNode, builder: GraphBuilder) -> None:
     """x * factor + offset, a number of each per channel."""
     x = node.require(0)
@@ -326,7 +347,6 @@ _NORM_RULES = (
     constant_parameters,
     norm_axis_in_range,
     scale_fits_normalized,
-    norm_has_one_output,
 )
 
 SUPPORT = (
@@ -356,7 +376,12 @@ SUPPORT = (
         (float_data, constant_parameters, top_axis_in_range, k_fits),
         _lower_top_k,
     ),
-    Support("LayerNormalization", "Norm (and Reshape)", _NORM_RULES, _lower_norm),
+    Support(
+        "LayerNormalization",
+        "Norm (and Reshape; for mean and deviation: Reduce, Sub, Function)",
+        _NORM_RULES,
+        _lower_layer_norm,
+    ),
     Support(
         "InstanceNormalization",
         "Norm, Mul, Add (between Reshapes)",
