@@ -11,12 +11,17 @@ from compiled import compile_file, integer_steps, reference_outputs, run_machine
 from onnx_models import ModelMaker
 
 from azsim.compiler import CompiledGraph, CompressionPlan
-from azsim.compiler.state_spill import fit_graph, movable_states, states_beyond
+from azsim.compiler.state_spill import (
+    fit_graph,
+    movable_states,
+    states_beyond,
+    states_to_dram,
+)
 from azsim.config import ChipConfig, load_chip
 from azsim.engine.fast_machine import FastMachine
 from azsim.engine.machine import Machine
 from azsim.errors import CompileError
-from azsim.graph.integer import FetchRows, SpillRows
+from azsim.graph.integer import FetchRows, Move, SpillRows
 from azsim_kernels.clocked import ClockedMachine
 
 STEPS, FRAMES, WIDTH = 5, 2, 16
@@ -103,6 +108,21 @@ def test_each_state_is_fetched_before_its_place_is_written(tmp_path: Path) -> No
         ]
         assert [len(fetches), len(stores)] == [1, 1]
         assert fetches < stores
+
+
+def test_a_cache_is_fetched_straight_to_its_place(tmp_path: Path) -> None:
+    """What a joined state costs: its bytes in, its bytes out; only the new rows are copied."""
+    compiled, _ = compiled_at(tmp_path, 16)
+    graph = states_to_dram(compiled.integers, ("k_old", "short"))
+    reads = {n.x: (n.y, n.offset, n.count, n.near) for n in graph.nodes if isinstance(n, FetchRows)}
+    assert reads["k_old"] == ("k_all", 0, 60 * WIDTH, 0)
+    assert reads["short"] == ("short/in", 0, 4 * WIDTH, 0)  # read twice: by a join, and a sum
+    assert "k_old/in" not in graph.tensors
+    moves = {n.y: n for n in graph.nodes if isinstance(n, Move)}
+    (piece,) = moves["k_all"].pieces
+    assert (moves["k_all"].inputs, piece.shape) == (("k",), (FRAMES * WIDTH,))
+    assert piece.target_offset == 60 * WIDTH
+    assert len(moves["short_all"].pieces) == 2
 
 
 def test_a_graph_whose_states_fit_stays_as_it_is(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ that computes just that. One function per node type; a type without one cannot b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -189,7 +190,10 @@ def _cut_grids(graph: IntegerGraph, node: Depthwise | Pool, begin: int, end: int
 
 
 def _move_unit(graph: IntegerGraph, node: Move) -> int | None:
-    """The largest layer of the target, up to a row of pixels, along which all pieces can be cut."""
+    """The largest layer of the target, up to a row of pixels, along which all pieces can be cut;
+    None if the pieces do not fill the target: the rest of it was fetched (fetch_join.py)."""
+    if sum(math.prod(piece.shape) for piece in node.pieces) != graph.tensors[node.y].size:
+        return None
     shape = graph.tensors[node.y].shape or (1,)
     units = [1]
     for size in reversed(shape[-2:] if len(shape) > 3 else shape[-1:]):

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from azsim.compiler.fetch_join import join_fetches
 from azsim.compiler.rewrite import renamed
 from azsim.compiler.spill import spill_graph
 from azsim.config import ChipConfig
@@ -110,7 +111,8 @@ def states_to_dram(graph: IntegerGraph, names: Collection[str]) -> IntegerGraph:
         spill = SpillRows(f"{name}/out", state.result, name, 0, old.size)
         behind.setdefault(min(made + BEHIND, len(graph.nodes) - 1), []).append(spill)
     nodes = _woven(graph, before, behind, near)
-    return replace(graph, nodes=nodes, tensors=tensors, states=tuple(states))
+    far = replace(graph, nodes=nodes, tensors=tensors, states=tuple(states))
+    return join_fetches(far)
 
 
 def _woven(
