@@ -41,6 +41,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("rnnt_amnet:joint", "az2"): "store",
     ("rnnt_bifocal:joint", "az2"): "store",
     **{("lstm_transducer_icefall:prediction", chip): "groups" for chip in CHIPS},
+    **{("zipformer_s_stream:prediction", chip): "groups" for chip in CHIPS},
 }
 # What is left of nets whose activations pass through DRAM in blocks, and of nets that
 # are one operation.
