@@ -201,6 +201,16 @@ def test_a_budget_is_kept_and_nearly_used(net: Path, frames: Path) -> None:
     assert exact["after"]["stream_bytes"] == low
 
 
+def test_a_budget_chooses_how_scales_are_found(net: Path, frames: Path) -> None:
+    _, free = compressed(net, frames)
+    budget = ("--budget-bytes", int(0.45 * free["after"]["stream_bytes"]))
+    _, plain = compressed(net, frames, *budget, "--calibration", "minmax")
+    _, chosen = compressed(net, frames, *budget)
+    assert {layer["plan"]["calibration"] for layer in plain["layers"]} == {"minmax"}
+    assert "mse" in {layer["plan"]["calibration"] for layer in chosen["layers"]}
+    assert chosen["sqnr_db"] > plain["sqnr_db"] + 1
+
+
 def test_a_budget_of_bandwidth(net: Path, frames: Path) -> None:
     small = ("--set", "weight_store.capacity_kb=1", "--set", "wbuf.slot_weights=1024")
     _, free = compressed(net, frames, *small)

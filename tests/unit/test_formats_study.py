@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import azsim, tree
-from compress_models import dense_net, frames_file
+from compress_models import dense_net, frames_file, recurrent_net
 
 from azsim.api import run
 
@@ -83,3 +83,13 @@ def test_wrong_words(net: Path, tmp_path: Path, words: tuple, message: str) -> N
     assert (done.code, done.out) == (2, "")
     assert done.err == f"azsim: {message.format(tmp_path)}\n"
     assert tree(tmp_path) == before
+
+
+def test_what_all_steps_share_counts_once(tmp_path: Path) -> None:
+    """Both directions of an LSTM over five steps have four matrices in all."""
+    words = ("--profiles", "none", "--tiles", 16384, "--bits", 8, "--json")
+    done = azsim("formats", recurrent_net(tmp_path), *words)
+    (row,) = json.loads(done.out)["formats"]
+    weights = 2 * 64 * (24 + 16) + 32 * 6
+    assert row["stream_bytes"] == 2 * (64 * 24 + 64 * 16) + 256
+    assert row["bits_per_weight"] == 8 * row["stream_bytes"] / weights

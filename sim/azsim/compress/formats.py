@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from azsim._atomic import cannot_write, output_place, save_text
 from azsim.api import PlanWishes, run
@@ -22,9 +21,11 @@ from azsim.errors import AzsimError, ConfigError
 from azsim.frontend import Inputs, load_inputs
 from azsim.frontend.branches import BranchedModel, read_either
 from azsim.graph import Graph
+from azsim.program import Program
 from azsim.report.compress_figures import save_formats_figure
 from azsim.report.record import RunRecord
 from azsim.session import Session
+from azsim_kernels import isa
 
 PROFILES = ("none", "bitmap", "ans")
 TILES = (4096, 8192, 16384, 32768, 65536)
@@ -168,26 +169,35 @@ def _row(
 
 
 def _figures(record: RunRecord, point: tuple[str, int, int], own: bool) -> FormatRow:
-    layers = record.program.layers
-    size, weights = sum(la.stream_bytes for la in layers), sum(la.weights for la in layers)
+    programs = _programs(record)
+    size = sum(map(_stream_bytes, programs))
+    tiles = [program.tiles for program in programs]
+    weights = sum(int((t["rows"].astype(np.int64) * t["columns"]).sum()) for t in tiles)
     energy = record.energy.per_frame_pj()
     return FormatRow(
         *point,
         own,
         size,
         8 * size / weights if weights else 0.0,
-        sum(int(tiles["decode_cycles"].sum()) for tiles in _tiles(record)),
+        sum(int(t["decode_cycles"].sum()) for t in tiles),
         record.counters.cycles / record.frames,
         float(np.median(record.latencies_ms())),
         None if energy is None else energy["nominal"] / PJ_PER_UJ,
     )
 
 
-def _tiles(record: RunRecord) -> list[npt.NDArray[Any]]:
-    """The tiles of the program; of a model with branches those of each part."""
+def _programs(record: RunRecord) -> list[Program]:
+    """The program; of a model with branches those of each part."""
     if record.branches is None:
-        return [record.program.tiles]
-    return [part.program.tiles for part in record.branches.parts.values()]
+        return [record.program]
+    return [part.program for part in record.branches.parts.values()]
+
+
+def _stream_bytes(program: Program) -> int:
+    """Bytes of all tiles and tables: each once, however often and by how many layers of a step it
+    is fetched."""
+    fetches = program.commands["arg"][program.commands["opcode"] == isa.FETCH][:, :3]
+    return int(np.unique(fetches, axis=0)[:, 1].sum())  # address, bytes, source
 
 
 def check_folder(folder: Path) -> None:
