@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-jit test-bounds test-plain check docs api bench fuzz rtl rtl-volume rtl-synth rtl-formal
+.PHONY: help setup demo test test-jit test-bounds test-plain check docs api bench fuzz rtl rtl-volume rtl-synth rtl-formal train
 
 export PYTHON
 PY := .venv/bin/python
@@ -71,3 +71,7 @@ rtl-synth: .venv/.setup-test ## size of the decoder in generic gates (yosys); EC
 rtl-formal: .venv/.setup-test ## prove the decoder's handshake properties (yosys, z3)
 	@tools/setup.sh yosys
 	$(PY) tools/rtl_formal.py
+
+train: .venv/.setup-test ## train tiny_rnnt on synthetic speech, two hours and more (FOLDER=runs/training; goes on where it stopped)
+	@tools/setup.sh train
+	PY=$(PY) training/run.sh $(or $(FOLDER),runs/training)

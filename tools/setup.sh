@@ -78,10 +78,14 @@ browser_for_pages() {
     (need_system chromium chromium-driver) || echo "azsim: without Chromium the tests of HTML pages are skipped" >&2
 }
 
-# Tools of single targets: rtl-volume, rtl-synth, rtl-formal.
+# Tools of single targets: rtl-volume, rtl-synth, rtl-formal, train.
 case $purpose in
     verilator) command -v verilator >/dev/null && command -v g++ >/dev/null || need_system verilator g++; exit ;;
     yosys) command -v yosys >/dev/null || need_system yosys; exit ;;
+    train)
+        command -v espeak-ng >/dev/null && command -v flite >/dev/null || need_system espeak-ng flite
+        pip_install -e ".[train]" --no-build-isolation
+        exit ;;
 esac
 
 case $purpose in

@@ -37,7 +37,7 @@ from azsim.frontend.branches import BranchedModel, read_either
 from azsim.graph.text import one_line, quoted
 from azsim.program import Program, disassemble, load_program, save_program
 from azsim.report.placement import placement_lines
-from azsim.zoo import build_zoo, save_onnx, zoo_table
+from azsim.zoo import build_zoo, find_entry, save_onnx, zoo_table
 
 OutputOption = Annotated[
     Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")
@@ -224,10 +224,11 @@ def zoo_build(
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zeros.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 1,
 ) -> None:
-    """Write a net as float ONNX with random weights.
+    """Write a net as float ONNX with random weights (tiny_rnnt: trained ones).
 
     The weights lie on the grid of `--bits` and have exactly the share of
-    zeros. The file says so itself: `azsim run` takes both from there.
+    zeros (trained ones: at least). The file says so itself: `azsim run` takes
+    both from there.
 
     \b
     Examples:
@@ -237,6 +238,5 @@ def zoo_build(
     check_out_file(output)
     name, _, part = net.partition(":")
     save_onnx(build_zoo(name, part or None, bits, sparsity, seed), output)
-    print(
-        f"{one_line(str(output))}: {net}, weights of {bits} bits, {sparsity:.0%} zeros, seed {seed}"
-    )
+    origin = "trained" if find_entry(name, part or None).trained else f"seed {seed}"
+    print(f"{one_line(str(output))}: {net}, weights of {bits} bits, {sparsity:.0%} zeros, {origin}")

@@ -13,6 +13,7 @@ from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
 from azsim.zoo.nets import Classifier, ConcatJoint, Decision, Encoder, Net, Prediction, SumJoint
+from azsim.zoo.trained import TrainedWeights, trained_weights
 from azsim.zoo.weights import check_grid
 
 # Mean-normalized log-mel features of speech, natural logarithm: the deviation measured on the
@@ -177,22 +178,33 @@ def find_entry(name: str, part: str | None) -> ZooEntry:
 def build_zoo(
     name: str, part: str | None, bits: int, sparsity: float, seed: int
 ) -> onnx.ModelProto:
-    """Return a shipped net with seeded random weights.
+    """Return a shipped net with seeded random weights, or with its trained ones.
 
-    Weight matrices lie on the symmetric `bits`-bit grid per row with exactly the share `sparsity`
-    of zeros per tensor (see `azsim.zoo.weights.grid_weights`). The layer that makes an RNN-T's
-    logits stays at 8 bits; embeddings lie on an 8-bit grid without forced zeros; biases are plain
-    float32. Model properties: `azsim.frame_ms`, `azsim.compression` (JSON: bits, sparsity, and
-    layer_bits {node: bits} where a layer differs), `azsim.seed`, `azsim.state`. The same arguments
-    give the same file. Raises ConfigError for an unknown net or part, bits outside 2..8, sparsity
-    outside 0..0.95, or a negative seed.
+    Random weight matrices lie on the symmetric `bits`-bit grid per row with exactly the share
+    `sparsity` of zeros per tensor (see `azsim.zoo.weights.grid_weights`); trained ones lie on it
+    with at least that share (`azsim.zoo.trained`), whatever the seed. The layer that makes an
+    RNN-T's logits stays at 8 bits; embeddings lie on an 8-bit grid without forced zeros; biases are
+    plain float32. Model properties: `azsim.frame_ms`, `azsim.compression` (JSON: bits, sparsity,
+    and layer_bits {node: bits} where a layer differs), `azsim.seed`, `azsim.state`. The same
+    arguments give the same file. Raises ConfigError for an unknown net or part, bits outside 2..8,
+    sparsity outside 0..0.95, or a negative seed.
     """
     entry = find_entry(name, part)
     check_grid(bits, sparsity)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more, not {seed}")
-    parts = [other.part for other in ENTRIES if other.name == name]
-    maker = NetMaker(entry.full_name, bits, sparsity, seed, stream=parts.index(entry.part))
+    weights = trained_weights(name, bits, sparsity) if entry.trained else None
+    return build_entry(entry, bits, sparsity, seed, weights)
+
+
+def build_entry(
+    entry: ZooEntry, bits: int, sparsity: float, seed: int, weights: TrainedWeights | None
+) -> onnx.ModelProto:
+    """Return a net with these weights (None: random ones)."""
+    parts = [other.part for other in ENTRIES if other.name == entry.name]
+    stream = parts.index(entry.part)
+    maker = NetMaker(entry.full_name, bits, sparsity, seed, stream, trained=weights)
     entry.net.make(maker)
-    description = f"{entry.full_name}: {entry.summary} {entry.source} Weights are random (seeded)."
+    origin = weights.origin if weights else "Weights are random (seeded)."
+    description = f"{entry.full_name}: {entry.summary} {entry.source} {origin}"
     return maker.build(description, {"azsim.frame_ms": str(entry.frame_ms)})

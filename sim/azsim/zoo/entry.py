@@ -21,6 +21,7 @@ class ZooEntry:
     bits: int
     sparsity: float
     net: Net
+    trained: bool = False  # weights of `azsim.zoo.trained` instead of random ones
 
     @property
     def full_name(self) -> str:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from azsim._atomic import replaced_file
 from azsim.zoo.layers import EMBEDDING_BITS, DenseLayer, EmbeddingLayer, Layer, LstmLayer
+from azsim.zoo.trained import TrainedWeights
 from azsim.zoo.weights import Float32Array, grid_table, grid_weights
 
 OPSET = 17
@@ -31,11 +32,19 @@ class NetMaker:
     """Collects the parts of one ONNX model; layer methods return the name of their result.
 
     `stream` separates the weights of the parts of one net that share a seed. `layers` are those
-    added so far; with `draws` False nothing else is made, which is quick.
+    added so far; with `draws` False nothing else is made, which is quick. `trained`: weights to
+    take instead of random ones.
     """
 
     def __init__(
-        self, name: str, bits: int, sparsity: float, seed: int, stream: int, draws: bool = True
+        self,
+        name: str,
+        bits: int,
+        sparsity: float,
+        seed: int,
+        stream: int,
+        draws: bool = True,
+        trained: TrainedWeights | None = None,
     ) -> None:
         self._name = name
         self._bits = bits
@@ -51,6 +60,7 @@ class NetMaker:
         self._layer_bits: dict[str, int] = {}
         self._layer_sparsity: dict[str, float] = {}
         self._draws = draws
+        self._trained = trained
         self.layers: list[Layer] = []
 
     def input(self, name: str, shape: tuple[int, ...]) -> str:
@@ -103,7 +113,7 @@ class NetMaker:
         share = self._sparsity if sparsity is None else sparsity
         if share != self._sparsity:
             self._layer_sparsity[layer] = share
-        return self._grid(rows, columns, deviation, bits, share)
+        return self._grid(f"{layer}.W", rows, columns, deviation, bits, share)
 
     def _tensor(self, name: str, data: Float32Array | np.ndarray) -> str:
         if not self._draws:
@@ -119,12 +129,27 @@ class NetMaker:
         return name
 
     def _grid(
-        self, rows: int, columns: int, deviation: float, bits: int, sparsity: float | None = None
+        self, name: str, rows: int, columns: int, deviation: float, bits: int, share: float
     ) -> Float32Array:
         if not self._draws:
             return np.broadcast_to(np.float32(0), (rows, columns))
-        share = self._sparsity if sparsity is None else sparsity
+        if self._trained is not None:
+            return self._trained.matrix(name, bits, share)
         return grid_weights(self._rng, rows, columns, deviation, bits, share)
+
+    def _bias(self, name: str, size: int) -> Float32Array:
+        if self._trained is not None:
+            return self._trained.plain(name)
+        return self.deviates((size,), BIAS_DEVIATION)
+
+    def _lstm_bias(self, layer: LstmLayer) -> Float32Array:
+        """Both ONNX biases (1, 8 x hidden), the second zeros; gate order i, o, f, c."""
+        hidden = layer.hidden
+        bias = np.zeros((1, 8 * hidden), dtype=np.float32)
+        bias[0, : 4 * hidden] = self._bias(f"{layer.name}.b", 4 * hidden)
+        if self._trained is None:
+            bias[0, 2 * hidden : 3 * hidden] += FORGET_BIAS
+        return bias
 
     def lstm(self, layer: LstmLayer, x: str, input_rms: float) -> str:
         """Add an LSTM layer with carried states on x (time steps, 1, features).
@@ -135,15 +160,13 @@ class NetMaker:
         name, hidden = layer.name, layer.hidden
         from_input = INPUT_GATE_DEVIATION / (input_rms * layer.features**0.5)
         from_output = RECURRENT_GATE_DEVIATION / (LSTM_OUTPUT_RMS * hidden**0.5)
-        weight = self._grid(4 * hidden, layer.features, from_input, self._bits)
-        recurrent = self._grid(4 * hidden, hidden, from_output, self._bits)
-        bias = np.zeros((1, 8 * hidden), dtype=np.float32)
-        bias[0, : 4 * hidden] = BIAS_DEVIATION * self._rng.standard_normal(4 * hidden)
-        bias[0, 2 * hidden : 3 * hidden] += FORGET_BIAS  # gate order i, o, f, c
+        form = (self._bits, self._sparsity)
+        weight = self._grid(f"{name}.W", 4 * hidden, layer.features, from_input, *form)
+        recurrent = self._grid(f"{name}.R", 4 * hidden, hidden, from_output, *form)
         parameters = [
             self._tensor(f"{name}.W", weight[np.newaxis]),
             self._tensor(f"{name}.R", recurrent[np.newaxis]),
-            self._tensor(f"{name}.B", bias),
+            self._tensor(f"{name}.B", self._lstm_bias(layer)),
         ]
         state = [self.state(f"{name}.{part}", (1, 1, hidden)) for part in ("h", "c")]
         results = [f"{name}.{part}" for part in ("Y", "h_next", "c_next")]
@@ -189,7 +212,7 @@ class NetMaker:
         weights = self.weights(layer.name, layer.columns, layer.features, scale, layer.bits)
         inputs = [x, self._tensor(f"{layer.name}.W", weights)]
         if layer.bias:
-            biases = self.deviates((layer.columns,), BIAS_DEVIATION)
+            biases = self._bias(f"{layer.name}.b", layer.columns)
             inputs.append(self._tensor(f"{layer.name}.b", biases))
         return self.operator("Gemm", layer.name, inputs, result, transB=1)
 
@@ -198,9 +221,13 @@ class NetMaker:
         self.layers.append(layer)
         table = f"{layer.name}.table"
         if self._draws:
-            data = grid_table(self._rng, layer.rows, layer.features, deviation, EMBEDDING_BITS)
-            self._tensor(table, data)
+            self._tensor(table, self._table(table, layer, deviation))
         return self.operator("Gather", layer.name, [table, index])
+
+    def _table(self, name: str, layer: EmbeddingLayer, deviation: float) -> Float32Array:
+        if self._trained is not None:
+            return self._trained.plain(name)
+        return grid_table(self._rng, layer.rows, layer.features, deviation, EMBEDDING_BITS)
 
     def operator(
         self,

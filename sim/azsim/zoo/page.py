@@ -11,7 +11,8 @@ _HEAD = """# Shipped nets
 
 `azsim zoo` lists them; `azsim zoo build NAME:PART -o net.onnx --bits 5 --sparsity 0.5` writes one
 as float ONNX. Only shapes are taken from elsewhere: **all weights are random**, so outputs mean
-nothing; cycles, bytes and bit-exactness do.
+nothing; cycles, bytes and bit-exactness do. The exception is `tiny_rnnt`, which is trained on
+synthetic speech and recognizes it: [training.md](training.md).
 
 **No Amazon layer shape has been published.** What is labelled *reconstruction* has the size and
 form of published research models and is no Amazon model. What the nets cost on `az1` and `az2`:
