@@ -152,13 +152,11 @@ def test_runs_bit_for_bit(graph_of: GraphOf, net: str, chip: str) -> None:
         assert decibels is None or decibels > 20, name
 
 
-@pytest.mark.parametrize(
-    "net", ["ep_speculative", "whisper_lstm", "lid_stream", "tiny_rnnt:encoder"]
-)
+@pytest.mark.parametrize("net", ["ep_speculative", "whisper_lstm", "lid_stream"])
 def test_recurrent_nets_stay_lively(graph_of: GraphOf, net: str) -> None:
     graph = graph_of(net)
     frames = dict(random_inputs(graph, 200, 1).frames)
-    scale = {"tiny_rnnt:encoder": 5.0, "lid_stream": 0.35}.get(net, 1.0)
+    scale = {"lid_stream": 0.35}.get(net, 1.0)
     frames = {name: (scale * array).astype(np.float32) for name, array in frames.items()}
     assert_lively(graph, frames, settled=50)
 

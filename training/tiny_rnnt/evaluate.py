@@ -1,5 +1,5 @@
 """Word errors, bytes, cycles and energy of each setting: python -m tiny_rnnt.evaluate --data DATA
---weights FOLDER --out RESULTS.json [--chip az1].
+--weights FOLDER --out RESULTS.json [--chip az1] [ROW...].
 
 Every utterance is recognized with the integers of the chip. A setting is FOLDER/NAME.npz of
 `finetune`; the same bits and zeros forced on the float model without more training are measured
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from tiny_rnnt.settings import FLOAT, SETTINGS, Setting
 
 Array = npt.NDArray[Any]
 TESTS = ("test_unseen", "test_seen", "test_flite")
-EXAMPLES = 30  # utterances of the training that set the activation scales
+EXAMPLES = 16  # utterances of the training that set the activation scales
 TIMED_STEPS = 120
 
 
@@ -120,9 +120,23 @@ def write(results: Mapping[str, Any], path: Path) -> None:
     part.rename(path)
 
 
+def rows(folder: Path) -> Iterator[tuple[str, Setting, TrainedWeights, bool]]:
+    """Yield name, setting, weights, and whether its costs are wanted, for each row of the tables:
+    the floats, each setting that was trained, and each cut from the floats."""
+    floats = read_weights(folder / f"{FLOAT.name}.npz")
+    yield FLOAT.name, FLOAT, TrainedWeights(floats, False, ""), False
+    for setting in SETTINGS:
+        path = folder / f"{setting.name}.npz"
+        if path.exists():
+            yield setting.name, setting, TrainedWeights(read_weights(path), False, ""), True
+    for setting in SETTINGS:
+        yield f"{setting.name} untuned", setting, TrainedWeights(floats, True, ""), False
+
+
 def main() -> None:
     """Measure what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="names of rows; default: all")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -132,26 +146,12 @@ def main() -> None:
     data = {name: read_utterances(wishes.data / f"{name}.npz", wishes.utterances) for name in TESTS}
     data["train"] = read_utterances(wishes.data / "train.npz", EXAMPLES)
     only_unseen = {name: data[name] for name in ("train", "test_unseen")}
-    results = json.loads(wishes.out.read_text()) if wishes.out.exists() else {}
+    results: dict[str, Any] = json.loads(wishes.out.read_text()) if wishes.out.exists() else {}
     chip = load_chip(wishes.chip)
-    arrays = read_weights(wishes.weights / f"{FLOAT.name}.npz")
-    floats, to_cut = TrainedWeights(arrays, False, ""), TrainedWeights(arrays, True, "")
-    if FLOAT.name not in results:
-        results[FLOAT.name] = evaluate(
-            TrainedWeights(floats, False, ""), FLOAT, data, chip, FLOAT.name, timed=False
-        )
-        write(results, wishes.out)
-    for setting in SETTINGS:
-        path = wishes.weights / f"{setting.name}.npz"
-        if setting.name not in results and path.exists():
-            weights = TrainedWeights(read_weights(path), False, "")
-            results[setting.name] = evaluate(weights, setting, data, chip, setting.name, timed=True)
-            write(results, wishes.out)
-        rounded = f"{setting.name} untuned"
-        if rounded not in results:
-            results[rounded] = evaluate(
-                TrainedWeights(floats, True, ""), setting, only_unseen, chip, rounded, timed=False
-            )
+    for name, setting, weights, timed in rows(wishes.weights):
+        if name not in results and (not wishes.rows or name in wishes.rows):
+            tests = data if timed or setting is FLOAT else only_unseen
+            results[name] = evaluate(weights, setting, tests, chip, name, timed)
             write(results, wishes.out)
 
 

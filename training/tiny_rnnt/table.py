@@ -1,4 +1,4 @@
-"""Prints the tables of docs/training.md: python -m tiny_rnnt.table RESULTS.json."""
+"""Prints the tables of docs/training.md: python -m tiny_rnnt.table RESULTS.json..."""
 
 from __future__ import annotations
 
@@ -92,8 +92,10 @@ def real_time_factor(costs: Row) -> float:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    results = json.loads(parser.parse_args().results.read_text(encoding="utf-8"))
+    parser.add_argument("results", type=Path, nargs="+", help="rows may be spread over files")
+    results: dict[str, Row] = {}
+    for path in parser.parse_args().results:
+        results |= json.loads(path.read_text(encoding="utf-8"))
     print("\n".join([*errors_table(results), "", *costs_table(results)]))
 
 
