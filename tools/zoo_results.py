@@ -28,8 +28,8 @@ Nets of [zoo.md](zoo.md) on {chips}: `azsim zoo run`, azsim {version}, {date}.
 `tools/zoo_results.py` wrote this page. The nets are run by hand, not by the tests: later changes of
 the compiler or of a chip move these figures.
 
-The chips are assumptions and the weights are random (tiny_rnnt: trained): compare nets and chips with one another, not
-with products. Nets labelled *reconstruction* or *made up* are ours.
+The chips are assumptions and the weights are random (tiny_rnnt: trained): compare nets and chips
+with one another, not with products. Nets labelled *reconstruction* or *made up* are ours.
 
 * cycles: mean of the steps that were run; "x bound": all cycles over what the busiest unit needs at
   least; "of period": compute time over the step's period, above 1 it does not keep up.
