@@ -275,10 +275,13 @@ def _result(
     chip: ChipConfig,
 ) -> CompressionResult:
     source = material.source
+    material.tell("measuring", 0, 2)
     before = source_sizes(source, layer_sizes(source.graph, material.ranges, own, chip))
+    material.tell("measuring", 1, 2)
     ranges, found = ranges_and_outputs(made.graph, material.frames, material.tell)
     sizes = layer_sizes(made.graph, ranges, PlanWishes().plan(made.graph), chip)
     after = source_sizes(source, sizes)
+    material.tell("measuring", 2, 2)
     layers = tuple(
         LayerResult(
             name,

@@ -33,6 +33,7 @@ from azsim.program import Program
 HEADER_BYTES = 64
 RECORD_BYTES = 16
 CONSTANTS, PROGRAM = "constants", "program"  # rows of the table beside the matrices
+COMPILE_STEPS = 4  # told of as progress
 Progress = Callable[[str, int, int], None]
 
 
@@ -208,15 +209,20 @@ def compile_pieces(
     """
     frames = noise_frames(graph) if input is None else load_inputs(input, graph, None).frames
     ranges, _ = ranges_and_outputs(graph, frames, tell)
+    tell("compiling", 0, COMPILE_STEPS)
     integers = fit_graph(compress_weights(graph, ranges, PlanWishes().plan(graph)), chip)
+    tell("compiling", 1, COMPILE_STEPS)
     tilings = tile_graph(integers, chip)
     tensors = compress_graph(integers, tilings, chip)
+    tell("compiling", 2, COMPILE_STEPS)
     residency = place_weights(tensors, chip)
     placement = place_graph(integers, tilings, chip)
     program = emit_program(integers, tilings, placement, residency, chip)
     weights = list(tensors.values())
     pieces = take_apart(program, weights, residency)
+    tell("compiling", 3, COMPILE_STEPS)
     check_pieces(pieces, program, chip)
+    tell("compiling", COMPILE_STEPS, COMPILE_STEPS)
     tiles = {tensor.name: tensor.tiles for tensor in weights}
     regions = tuple(_row_name(region.name, tiles) for region in dram_regions(program))
     return CompiledPieces(program, pieces, tuple(tiles), regions, tiles)
