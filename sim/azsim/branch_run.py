@@ -24,18 +24,18 @@ from azsim.engine.branching import (
 )
 from azsim.errors import CompileError, ConfigError
 from azsim.frontend import Inputs
-from azsim.frontend.branches import BRANCHES, BranchedModel
+from azsim.frontend.branches import BRANCHES, OPPOSITE, BranchedModel
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
 from azsim.program import Port
 from azsim.reference.floats import evaluate_floats
 from azsim.reference.integers import evaluate_integers
 from azsim.session import Session
+from azsim.units import BYTES_PER_KB, ceil_div
 
 Progress = Callable[[str, int, int], None]
 FloatArray = npt.NDArray[np.float32]
 IntegerArray = npt.NDArray[np.integer[Any]]
-KB = 1024
 
 
 @dataclass(frozen=True)
@@ -166,24 +166,43 @@ def compile_branches(
     integers: Mapping[str, IntegerGraph], chip: ChipConfig, tell: Progress
 ) -> dict[str, BranchPart]:
     """Compile the three graphs, the arbitrator first. It has what it needs of the weight store, the
-    branches half of the rest each.
+    branches half of the rest each; what one of them does not need the other one has.
 
     Raises:
         CompileError: a graph that the chip cannot run.
     """
+
+    def compiled(name: str, capacity_kb: int) -> BranchPart:
+        own = _with_store(chip, capacity_kb)
+        return BranchPart(lower_integers(integers[name], own), own)
+
     parts: dict[str, BranchPart] = {}
     left_kb = chip.weight_store.capacity_kb
-    for name, graph in integers.items():
-        own = _with_store(chip, left_kb if name == ARBITRATOR else left_kb // len(BRANCHES))
-        program = lower_integers(graph, own)
+    for name in integers:
         if name == ARBITRATOR:
-            used_kb = -(-sum(layer.resident_bytes for layer in program.layers) // KB)
-            own = _with_store(chip, used_kb)
-            program = lower_integers(graph, own)
-            left_kb -= used_kb
-        parts[name] = BranchPart(program, own)
+            needed_kb = _used_kb(compiled(name, left_kb))
+            left_kb -= needed_kb
+            parts[name] = compiled(name, needed_kb)
+        else:
+            parts[name] = compiled(name, left_kb // len(BRANCHES))
         tell("compiling", len(parts), len(integers))
+    wanting = [name for name in BRANCHES if _wants_more(parts[name])]
+    if len(wanting) == 1:
+        (name,) = wanting
+        other = OPPOSITE[name]
+        needed_kb = _used_kb(parts[other])
+        parts[other] = compiled(other, needed_kb)
+        parts[name] = compiled(name, left_kb - needed_kb)
     return parts
+
+
+def _used_kb(part: BranchPart) -> int:
+    return ceil_div(sum(layer.resident_bytes for layer in part.program.layers), BYTES_PER_KB)
+
+
+def _wants_more(part: BranchPart) -> bool:
+    layers = part.program.layers
+    return sum(la.resident_bytes for la in layers) < sum(la.stream_bytes for la in layers)
 
 
 def shared_ports(model: BranchedModel, parts: Mapping[str, BranchPart]) -> dict[str, Port]:

@@ -81,6 +81,32 @@ def test_compile_writes_a_program_of_each_part(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("capacity_kb", [0, 3, 12, 24, 28, 32, 256])
+def test_weight_store_is_shared(folder: Path, capacity_kb: int) -> None:
+    """What one branch does not need the other one has, and all fit together."""
+    model = read_either("net.onnx")
+    assert isinstance(model, BranchedModel)
+    inputs = Inputs({"features": np.load("x.npz")["features"]}, "")
+    chip = load_chip("az1", [f"weight_store.capacity_kb={capacity_kb}"])
+    parts = prepare_branches(model, chip, inputs, None, CompressionPlan(), _silent).parts
+    sizes = {name: part.chip.weight_store.capacity_kb for name, part in parts.items()}
+    assert sum(sizes.values()) <= capacity_kb
+    kept, whole = (
+        {
+            name: sum(getattr(layer, key) for layer in part.program.layers)
+            for name, part in parts.items()
+        }
+        for key in ("resident_bytes", "stream_bytes")
+    )
+    assert all(kept[name] <= 1024 * sizes[name] for name in parts)
+    if capacity_kb == 28:  # 3 for the arbitrator, 6 for the cheap branch: 19 are left
+        assert sizes == {"arbitrator": 3, "then": 19, "else": 6}
+        assert kept["else"] == whole["else"]
+        assert 13 * 1024 < kept["then"] < whole["then"]
+    if capacity_kb == 256:
+        assert kept == whole
+
+
 def _silent(stage: str, done: int, total: int) -> None:
     """Nobody watches."""
 

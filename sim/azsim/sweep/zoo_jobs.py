@@ -12,6 +12,7 @@ from azsim.api import run
 from azsim.cache import content_key, content_parts
 from azsim.config import ChipConfig
 from azsim.errors import AzsimError, CacheError
+from azsim.frontend import Inputs
 from azsim.frontend.branches import read_either
 from azsim.session import Session
 from azsim.sweep.jobs import Outcome, figures_of, files_key
@@ -22,11 +23,22 @@ SEED = 1  # of weights and frames
 STEPS = 4
 # A step of an encoder or a camera net is one long program: two show the first load and the rest.
 LARGE_MACS, LARGE_STEPS = 20_000_000, 2
+# Of quiet frames the nets that choose a branch send none to one of them; log-mel features are loud.
+BRANCH_STEPS, BRANCH_DEVIATION = 8, 5
 
 
 def default_steps(entry: ZooEntry) -> int:
-    """Steps that an entry is run for if nobody says: 4, or 2 where a step has 20 M MACs."""
+    """Steps that an entry is run for if nobody says: 4, or 2 where a step has 20 M MACs; 8 where
+    steps take different branches."""
+    if entry.branches:
+        return BRANCH_STEPS
     return LARGE_STEPS if entry.macs >= LARGE_MACS else STEPS
+
+
+def louder(inputs: Inputs) -> Inputs:
+    """Frames for nets that choose a branch: random numbers of `BRANCH_DEVIATION`."""
+    frames = {name: array * BRANCH_DEVIATION for name, array in inputs.frames.items()}
+    return Inputs(frames, f"{inputs.source_text}, times {BRANCH_DEVIATION}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class ZooJob:
         with self._model() as path:
             try:
                 inputs = random_inputs(read_either(path), self.steps, SEED)
+                if self.entry.branches:
+                    inputs = louder(inputs)
                 record = run(
                     path,
                     input=inputs,

@@ -17,6 +17,7 @@ from azsim.cache import open_cache
 from azsim.config import ChipConfig
 from azsim.energy import load_rates
 from azsim.errors import ConfigError
+from azsim.frontend.branches import BRANCHES
 from azsim.report.zoo_figure import save_zoo_figure
 from azsim.sweep.expressions import Scalar
 from azsim.sweep.folder import open_folder
@@ -25,7 +26,7 @@ from azsim.sweep.local import LocalPool, available_cores
 from azsim.sweep.materials import Materials
 from azsim.sweep.run import Evaluator, Workers
 from azsim.sweep.table import FAILED, OK, Row, write_csv
-from azsim.sweep.zoo_jobs import SEED, ZooJob, make_job
+from azsim.sweep.zoo_jobs import BRANCH_DEVIATION, SEED, ZooJob, make_job
 from azsim.zoo import ZooEntry, find_entry, zoo_table
 
 REPORT, SUMMARY, FIGURE = "ZOO_REPORT.csv", "zoo.json", "zoo"
@@ -33,7 +34,8 @@ SCRATCH = "models"  # in the journal's folder, which tidies what killed runs lea
 MAX_STEPS = 10_000
 _FORMATS = ("png", "pdf")
 FRAMES_TEXT = (
-    f"normal numbers of deviation 1 and row numbers of tables, seed {SEED}: outputs mean nothing"
+    f"normal numbers of deviation 1 ({BRANCH_DEVIATION} where a net chooses a branch) and row"
+    f" numbers of tables, seed {SEED}: outputs mean nothing"
 )
 # column -> figure of a run
 _FIGURES = {
@@ -54,6 +56,11 @@ _FIGURES = {
     "weight_store_bytes": "weight_store_bytes",
     "mac_utilization": "mac_utilization",
     "steps_exact": "verified.exact",
+    **{
+        f"{branch}_{column}": f"branches.branches.{branch}.{figure}"
+        for branch in BRANCHES
+        for column, figure in (("steps", "frames"), ("cycles_per_step", "cycles_per_frame"))
+    },
 }
 Progress = Callable[[int, int], None]  # (done, of)
 

@@ -177,7 +177,7 @@ _TINY = BranchSizes(features=24, hidden=40, layers=2, arbitrator=16)
 def _parts(name: str, source: str, summary: str, build: Recipe) -> tuple[ZooEntry, ...]:
     make = partial(ZooEntry, name, label="reconstruction", source=source, bits=8, sparsity=0.0)
     return (
-        make(part="encoder", summary=summary, frame_ms=30, net=build),
+        make(part="encoder", summary=summary, frame_ms=30, net=build, branches=True),
         make(
             part="prediction",
             summary="RNN-T prediction net: embedding 4001 x 512, 2 x LSTM 1024; one step per word"
@@ -225,5 +225,6 @@ ENTRIES: tuple[ZooEntry, ...] = (
         8,
         0.0,
         Recipe(partial(amortized, sizes=_TINY)),
+        branches=True,
     ),
 )

@@ -10,7 +10,8 @@ from azsim.zoo.nets import Net
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """One part of a shipped net. `bits` and `sparsity` are what it is meant to be run with."""
+    """One part of a shipped net. `bits` and `sparsity` are what it is meant to be run with;
+    `branches`: it chooses one in each step."""
 
     name: str
     part: str | None
@@ -22,6 +23,7 @@ class ZooEntry:
     sparsity: float
     net: Net
     trained: bool = False  # weights of `azsim.zoo.trained` instead of random ones
+    branches: bool = False
 
     @property
     def full_name(self) -> str:
