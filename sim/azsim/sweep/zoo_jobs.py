@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from azsim.api import run
 from azsim.cache import content_key, content_parts
 from azsim.config import ChipConfig
@@ -37,7 +39,12 @@ def default_steps(entry: ZooEntry) -> int:
 
 def louder(inputs: Inputs) -> Inputs:
     """Frames for nets that choose a branch: random numbers of `BRANCH_DEVIATION`."""
-    frames = {name: array * BRANCH_DEVIATION for name, array in inputs.frames.items()}
+    frames = {
+        name: array.astype(np.float32) * BRANCH_DEVIATION
+        if np.issubdtype(array.dtype, np.floating)
+        else array
+        for name, array in inputs.frames.items()
+    }
     return Inputs(frames, f"{inputs.source_text}, times {BRANCH_DEVIATION}")
 
 
