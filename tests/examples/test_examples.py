@@ -24,6 +24,7 @@ SAYS = {
     "own_model.py": r"bit-exact 25/25, SQNR \d\d\.\d dB\n\d+ cycles a frame on az1\n",
     "compression_pays.py": r"dense +8 +0% +\d+ +\d+ +8\.\d\d +[\d.]+ dB\n(az1 .* dB\n){4}",
     "fleet_energy.py": r"az1 \(assumed\) +[\d.,]+ kWh a year \([\d.,]+ to [\d.,]+\)\nmobile CPU +",
+    "recognize_speech.py": r"az1:    set a timer for ten minutes\ncycles: encoder [\d,]+, .*\n\d",
     "step_by_step.py": r"equal to the integer reference: 10 of 10 frames\n",
 }
 

@@ -109,6 +109,7 @@ def test_zoo_builds_the_trained_net_at_any_compression(
         words = f"trained with {bits} bits and {sparsity:.0%} zeros."
         assert (words in model.doc_string) == ((bits, sparsity) in SHIPPED)
         assert "random" not in model.doc_string
+        assert json.loads(props["azsim.symbols"]) == ["", *grammar.WORDS]
 
 
 def test_trained_weights_do_not_depend_on_the_seed() -> None:

@@ -35,9 +35,10 @@ def zeros_at(progress: float, share: float) -> float:
 
 
 def finetune(
-    net: TinyRnnt, setting: Setting, data: Utterances, steps: int, rate: float, seed: int
+    net: TinyRnnt, setting: Setting, data: Utterances, rate: float, seed: int
 ) -> Compression:
-    """Train `steps` batches under `setting`; return it with the zeros it chose."""
+    """Train on under `setting`; return it with the zeros it chose."""
+    steps = setting.steps
     compression = Compression(setting)
     net.change = compression
     net.train()
@@ -74,7 +75,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rate", type=float, default=7e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -91,7 +91,7 @@ def main() -> None:
         net.load_state_dict(torch.load(wishes.model, weights_only=True)["net"])
         compression = Compression(setting)
         if setting is not FLOAT:
-            compression = finetune(net, setting, data, wishes.steps, wishes.rate, wishes.seed)
+            compression = finetune(net, setting, data, wishes.rate, wishes.seed)
         error = word_error_rate(decode(net, dev), dev.symbols)
         print(f"{setting.name}: dev WER {error:.2%} with floats between the layers", flush=True)
         write_weights(path, net, compression)

@@ -33,11 +33,13 @@ MATRICES = (
 
 @dataclass(frozen=True)
 class Setting:
-    """Bits of the weights (None: floats) and share of zeros of every matrix."""
+    """Bits of the weights (None: floats) and share of zeros of every matrix; `steps`: batches that
+    the float model is trained on with them."""
 
     name: str
     bits: int | None
     sparsity: float
+    steps: int = 300
 
     def bits_of(self, name: str) -> int | None:
         """Bits of a matrix or of the table; biases stay as they are."""
@@ -51,7 +53,9 @@ SETTINGS = (
     Setting("w8", 8, 0.0),
     Setting("w5", 5, 0.0),
     Setting("w4", 4, 0.0),
+    Setting("w3", 3, 0.0),
+    Setting("w2", 2, 0.0),
     Setting("w8_s50", 8, 0.5),
-    Setting("w8_s75", 8, 0.75),
+    Setting("w8_s75", 8, 0.75, steps=1500),
     Setting("w5_s50", 5, 0.5),
 )

@@ -3,6 +3,7 @@ what it stands for, and every `rnnt_alexa_*` entry is a reconstruction."""
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 
 import onnx
@@ -13,7 +14,7 @@ from azsim.zoo.entry import ZooEntry
 from azsim.zoo.layers import DenseLayer, EmbeddingLayer, lstm_stack
 from azsim.zoo.model import NetMaker
 from azsim.zoo.nets import Classifier, ConcatJoint, Decision, Encoder, Net, Prediction, SumJoint
-from azsim.zoo.trained import TrainedWeights, trained_weights
+from azsim.zoo.trained import TrainedWeights, trained_symbols, trained_weights
 from azsim.zoo.weights import check_grid
 
 # Mean-normalized log-mel features of speech, natural logarithm: the deviation measured on the
@@ -185,9 +186,10 @@ def build_zoo(
     with at least that share (`azsim.zoo.trained`), whatever the seed. The layer that makes an
     RNN-T's logits stays at 8 bits; embeddings lie on an 8-bit grid without forced zeros; biases are
     plain float32. Model properties: `azsim.frame_ms`, `azsim.compression` (JSON: bits, sparsity,
-    and layer_bits {node: bits} where a layer differs), `azsim.seed`, `azsim.state`. The same
-    arguments give the same file. Raises ConfigError for an unknown net or part, bits outside 2..8,
-    sparsity outside 0..0.95, or a negative seed.
+    and layer_bits {node: bits} where a layer differs), `azsim.seed`, `azsim.state`,
+    and of trained nets `azsim.symbols` (JSON list: the words, "" for the blank). The same arguments
+    give the same file. Raises ConfigError for an unknown net or part, bits outside 2..8, sparsity
+    outside 0..0.95, or a negative seed.
     """
     entry = find_entry(name, part)
     check_grid(bits, sparsity)
@@ -207,4 +209,7 @@ def build_entry(
     entry.net.make(maker)
     origin = weights.origin if weights else "Weights are random (seeded)."
     description = f"{entry.full_name}: {entry.summary} {entry.source} {origin}"
-    return maker.build(description, {"azsim.frame_ms": str(entry.frame_ms)})
+    metadata = {"azsim.frame_ms": str(entry.frame_ms)}
+    if entry.trained:
+        metadata["azsim.symbols"] = json.dumps(trained_symbols(entry.name))
+    return maker.build(description, metadata)

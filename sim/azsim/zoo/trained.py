@@ -1,4 +1,4 @@
-"""Trained weights of a shipped net: files of numpy arrays beside this module, made by `training/`.
+"""Trained weights of a shipped net, and its words: files beside this module, made by `training/`.
 
 A file holds, for each weight of the net by its name in the ONNX file, NAME (float32), or
 NAME.integers (int8) and NAME.scales (float32, one per row) of a compressed one.
@@ -72,6 +72,12 @@ def trained_weights(net: str, bits: int, sparsity: float) -> TrainedWeights:
     )
     dense = read_weights(_FOLDER / f"{net}_{set_name(_DENSE_BITS, 0.0)}.npz")
     return TrainedWeights(dense, True, origin)
+
+
+def trained_symbols(net: str) -> list[str]:
+    """Return the words of the net's symbols; symbol 0 is the blank, ""."""
+    path = _FOLDER / f"{net}_symbols.txt"
+    return ["", *path.read_text(encoding="utf-8").split()]
 
 
 def _text(bits: int, sparsity: float) -> str:
