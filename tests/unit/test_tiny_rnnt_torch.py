@@ -21,6 +21,8 @@ from tiny_rnnt.net import TinyRnnt  # noqa: E402
 from tiny_rnnt.recognize import float_parts, read_parts, steps_of  # noqa: E402
 from tiny_rnnt.settings import FLOAT, SETTINGS, Setting  # noqa: E402
 
+torch.set_num_threads(1)  # small products: threads on a busy machine wait for each other
+
 
 def every_path(logs: np.ndarray, symbols: list[int]) -> float:
     """Return the log probability of `symbols`, adding up every way to interleave them with blanks.
