@@ -26,6 +26,7 @@ class WhatIfMachine(ObservedMachine):
     back."""
 
     _instant_decoder = False
+    _has_own_slots = False
 
     def keep_limits(self) -> None:
         """Remember the chip and the program as they are now."""
@@ -45,7 +46,7 @@ class WhatIfMachine(ObservedMachine):
         self._tables = self._kept_tables
         self._tables.tiles["hold"] = self._kept_holds
         self._memory = self._kept_memory
-        self._instant_decoder = False
+        self._instant_decoder = self._has_own_slots = False
 
     def _change(self, **fields: object) -> None:
         """Change parameters of the chip."""
@@ -99,10 +100,21 @@ class WhatIfMachine(ObservedMachine):
         self._tables = self._tables._replace(slots=slots)
         self._results_slots = slots.copy()
         self._packed["tile_slots"] = len(slots)
+        self._has_own_slots = True
 
     def can_have_own_slots(self) -> bool:
-        """Say whether all tiles are kept: a slot then only points at its tile."""
-        return bool((self._tables.tiles["pool"] >= 0).all())
+        """Say whether a slot needs no room of its own: all tiles are kept, so that it only points
+        at its tile, and where times depend on results, PACK writes none."""
+        writes = self._looks_at_results() and bool(
+            (self._plan.commands["opcode"] == isa.PACK).any()
+        )
+        return not writes and bool((self._tables.tiles["pool"] >= 0).all())
+
+    def _begin(self) -> Ints:
+        times = super()._begin()
+        if self._has_own_slots and not self._looks_at_results():
+            self._core["fills"] = 0  # slots point at tiles: there are more of them than buffers
+        return times
 
     def _prepare_wanted_tiles(self) -> None:
         super()._prepare_wanted_tiles()
@@ -121,7 +133,8 @@ class WhatIfMachine(ObservedMachine):
 def what_if_runs(machine: WhatIfMachine) -> dict[str, isa.StepResult]:
     """Run the first step once for each of `WHAT_IF`, with that thing without limit.
 
-    Slots are left out if the decoded weights do not fit into the host's memory.
+    Slots are left out if the decoded weights do not fit into the host's memory, and where zeros of
+    activations are skipped in a program that multiplies activations by activations.
 
     Raises:
         SimulationError: a step fails.
