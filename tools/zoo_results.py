@@ -36,6 +36,8 @@ with one another, not with products. Nets labelled *reconstruction* or *made up*
 * mJ: energy of a step, with idling for the rest of its period (camera nets: 100 ms, assumed).
 * DRAM MB: read and written in a step, on average.
 * exact: every output of every step equals the integer reference.
+* `rnnt_amnet`, `rnnt_bifocal`, `tiny_amnet`: steps of both branches, as their untrained arbitrators
+  choose them; [bounds.md](bounds.md) has each branch.
 """
 
 _BLOCKS_HEAD = """Cycles of one block alone, from `micro_ibn_*` and `micro_fused_*`. A fused block
