@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_compress_layers import table_net
 
 from azsim.api import prepare
-from azsim.compress import apply_update, diff_models
+from azsim.compress import apply_update, diff_models, save_update
 from azsim.compress.pieces import Key, Kind, put_together
 from azsim.compress.update import HEADER_BYTES, RECORD_BYTES, compile_pieces, unwatched
 from azsim.compress.update_file import update_content
@@ -88,6 +88,22 @@ def test_the_bytes_of_an_update_are_as_documented(tmp_path: Path) -> None:
         assert content[at : at + size] == piece
         assert zlib.crc32(piece) == check
         at += size
+
+
+def test_a_piece_that_is_no_more_has_no_bytes(tmp_path: Path) -> None:
+    """With 8 bits a matrix needs no table of profile ans any more, which it had with 4."""
+    old, new, frames = two_models(tmp_path, "mixed")
+    chip = load_chip("az1", ["decoder.profile=ans"])
+    update = diff_models(new, old, chip, frames)
+    gone = [key for key, piece in update.changes.items() if not piece]
+    assert [key.kind for key in gone] == [Kind.TABLE]
+    path = tmp_path / "back.bin"
+    save_update(update, chip, path)
+    assert path.stat().st_size == update.update_bytes
+    made = apply_update(new, path, chip, frames)
+    program = update.programs[1]
+    np.testing.assert_array_equal(made.dram, program.dram)
+    assert made.commands.tobytes() == program.commands.tobytes()
 
 
 def test_nothing_is_written_where_nothing_changes(tmp_path: Path) -> None:
