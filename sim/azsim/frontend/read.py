@@ -19,6 +19,7 @@ from azsim.frontend.carry import MOVING, carried
 from azsim.frontend.dims import bind_dimensions, check_sizes
 from azsim.frontend.expand import expand_definitions
 from azsim.frontend.fold import FOLDABLE, Folder
+from azsim.frontend.integer_operators import write_out_integers
 from azsim.frontend.liveness import live_nodes, unused_node
 from azsim.frontend.model_file import (
     frame_ms_of,
@@ -129,6 +130,7 @@ class _Reader:
         self._model = model
         # looked for before definitions bring in nodes of their own
         unused = unused_node(model.graph) if whole else ""
+        write_out_integers(model)
         expand_definitions(model, self._opset, _KNOWN)
         self._graph = model.graph
         self._metadata = read_metadata(model)

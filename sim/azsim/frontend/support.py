@@ -61,6 +61,12 @@ _COMPOSED = """\
   sees 8-bit numbers: what differs by less than a step of theirs may come out either way.
 * Operators that are not listed but that ONNX defines by others (Attention,
   GroupNormalization, ReduceL1, ReduceL2, ReduceSumSquare, ...) are written out in those.
+* Integer operators with scales of their own are written out with QuantizeLinear and
+  DequantizeLinear: QLinearConv, QLinearMatMul, ONNX Runtime's QGemm, QLinearAdd,
+  QLinearAveragePool, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul,
+  QLinearSigmoid and QLinearSoftmax. MatMulInteger and ConvInteger behind a DynamicQuantizeLinear
+  (with Cast and Mul by the scales) and DynamicQuantizeMatMul keep the weights' integers; their
+  input gets the fixed range of calibration, where ONNX Runtime measures one in every step.
 * What exporters write with several nodes becomes one: layer norm and RMS norm (means,
   differences, roots), any chain of element-wise operators on one tensor and single numbers
   (SiLU, GELU with Erf, hard swish, ...), factors and offsets per output behind a product
