@@ -242,6 +242,8 @@ def test_page_has_a_section_of_branches(net: Path, tmp_path: Path) -> None:
     assert cells[9:12] == ["else", "25", "62.5"]
     figures = json.loads(re.findall(r'id="figures"[^>]*>(.*?)</script>', text, re.DOTALL)[0])
     frames = {trace["name"]: trace["x"] for trace in figures["branch-plot"]["data"][:2]}
+    # the page's zoom buttons go by it
+    assert figures["branch-plot"]["layout"]["xaxis"]["range"] == [-0.5, STEPS - 0.5]
     for name in ("then", "else"):
         assert frames[name] == np.flatnonzero(record.branches.takes(name)).tolist()
 
@@ -262,6 +264,24 @@ def test_a_damaged_table_of_frames_is_one_line(net: Path, tmp_path: Path, text: 
     done = azsim("report", folder)
     path = folder / "BRANCH_REPORT.csv"
     assert (done.code, done.err) == (2, f"azsim: {path}: must be a table as azsim writes it\n")
+
+
+def test_a_branch_that_stays_unused_has_no_figures(folder: Path, net: Path) -> None:
+    """Allowed: no means, no saving, a page all the same."""
+    inputs = Inputs({"features": frames_of()[:5]}, "noise")
+    record = api.run(net, input=inputs, explain=True, allow_unused_branch=True)
+    summary = branch_summary(record)
+    assert summary is not None
+    assert summary["saving"] is None
+    then = summary["branches"]["then"]
+    assert (then["frames"], then["share"]) == (0, 0.0)
+    assert {then[f"{key}_per_frame"] for key in COSTS} == {None}
+    assert record.branches is not None
+    assert record.branches.parts["then"].weight_path is None
+    assert record.branches.parts["else"].weight_path is not None
+    assert azsim("report", saved(record, folder / "run")).code == 0
+    text = (folder / "run" / "report.html").read_text()
+    assert "What the choice saves is not known: one branch was never taken." in text
 
 
 def test_the_last_line_names_the_trace(folder: Path) -> None:
