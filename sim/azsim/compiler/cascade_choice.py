@@ -29,7 +29,7 @@ class CascadeChooser:
         self._places = {node.name: number for number, node in enumerate(graph.nodes)}
         planners = [CascadePlanner(cascade, chip) for cascade in find_cascades(graph)]
         self._planners = [planner for planner in planners if planner.is_possible]
-        self._parameters = parameter_space(tile_graph(graph, chip)) if planners else 0
+        self._parameters = parameter_space(tile_graph(graph, chip))
         self._owners = {
             name: planner.cascade.nodes[0].name
             for planner in self._planners

@@ -19,6 +19,7 @@ from azsim.compiler.blocks import Range, block_of, cut_edges, unit_elements
 from azsim.compiler.cascade import CascadePlan
 from azsim.compiler.cascade_choice import CascadeChooser
 from azsim.compiler.cascade_nodes import CascadeWriter
+from azsim.compiler.groups import join_groups
 from azsim.compiler.place import NoRoomError, place_graph
 from azsim.compiler.rewrite import Rewrite, renamed, tensor_bytes
 from azsim.compiler.tile import tile_graph
@@ -45,6 +46,7 @@ def spill_graph(graph: IntegerGraph, chip: ChipConfig) -> IntegerGraph:
     Raises:
         CompileError: even one row of some node does not fit; the text says need and have.
     """
+    graph = join_groups(graph, chip)
     try:
         _place(graph, chip)
     except CompileError as error:
