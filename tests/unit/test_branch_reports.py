@@ -132,6 +132,10 @@ def test_costs_of_the_branches_are_those_of_the_run(net: Path) -> None:
     for key in COSTS:
         total = sum(b["frames"] * b[f"{key}_per_frame"] for b in figures["branches"].values())
         assert total == pytest.approx(whole[key], rel=1e-6), key
+    for name, branch in figures["branches"].items():
+        taken = trace.takes(name)
+        assert branch["dram_bytes_per_frame"] == pytest.approx(trace.dram_bytes[taken].mean())
+        assert branch["cycles_per_frame"] == pytest.approx(trace.step_cycles[taken].mean())
     dear = trace.parts["then"].counters
     saving = figures["saving"]
     assert saving["against"] == "then"
