@@ -13,6 +13,7 @@ from onnx_models import INT64, ModelMaker, run_onnxruntime
 from same_values import same
 
 from azsim.api import run
+from azsim.errors import ModelError
 from azsim.frontend import Inputs, read_onnx
 from azsim.reference.floats import evaluate_floats
 
@@ -101,6 +102,18 @@ def test_einsum_of_quantized_weights(tmp_path: Path) -> None:
 RESIZED = [(3, 4, 7, 9), (1, 2, 3, 3), (5, 6, 2, 13)]  # old and new rows and columns
 
 
+def test_sums_of_weights_that_leave_float32(tmp_path: Path) -> None:
+    maker = ModelMaker()
+    maker.tensor("w", np.full((5, 5), 3e38))
+    maker.node("Einsum", [maker.input("x", (3, 4)), "w"], ["y"], name="n", equation="ij,kl->ij")
+    maker.output("y")
+    path = maker.save(tmp_path)
+    with pytest.raises(ModelError) as refusal:
+        read_onnx(path)
+    text = "constant 'n.factor' must be finite in float32, not NaN or infinite"
+    assert str(refusal.value) == f"{path}: {text}"
+
+
 @pytest.mark.parametrize("sizes", RESIZED)
 @pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
 @pytest.mark.parametrize(
@@ -161,6 +174,10 @@ def test_mean_and_deviation_of_a_norm(tmp_path: Path, axis: int) -> None:
     same(tmp_path, "LayerNormalization", [(3, 4, 5)], scale, outputs=(1, 1, 1), axis=axis)
 
 
+def test_scale_of_a_norm_with_dimensions_of_1_in_front(tmp_path: Path) -> None:
+    same(tmp_path, "LayerNormalization", [(3, 4, 5)], entries(1, 1, 5), entries(1, 1, 5))
+
+
 @pytest.mark.parametrize(("p", "axis"), [(2, -1), (2, 1), (2, 0), (1, 1)])
 def test_lp_normalization(tmp_path: Path, p: int, axis: int) -> None:
     same(tmp_path, "LpNormalization", [(3, 4, 5)], p=p, axis=axis)
@@ -218,6 +235,7 @@ def test_gathered_tuples(tmp_path: Path) -> None:
     same(tmp_path, "GatherND", [(3, 4, 5)], np.array([[0, 1], [2, -1]]))
     same(tmp_path, "GatherND", [(3, 4, 5)], np.array([[[1, 2, 3]], [[-1, 0, -5]]]))
     same(tmp_path, "GatherND", [(3, 4, 5)], np.array([[1], [0], [-1]]), batch_dims=1)
+    same(tmp_path, "GatherND", [(3, 4)], np.array([2, 1]))
 
 
 @pytest.mark.parametrize("is_constant", [False, True])

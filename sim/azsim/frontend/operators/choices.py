@@ -175,7 +175,7 @@ def _lower_gather_nd(node: OnnxNode, builder: GraphBuilder) -> None:
     places = _places((count, *x.shape[batch:]))
     rows = index.reshape(count, *index.shape[batch:])
     found = [each[_tuples(row, each.shape)] for each, row in zip(places, rows, strict=True)]
-    chosen = np.stack(found).reshape(*x.shape[:batch], *found[0].shape)
+    chosen = np.stack(found).reshape((*x.shape[:batch], *found[0].shape))
     _choose(Parts(node, builder), [x], chosen)
 
 

@@ -170,7 +170,8 @@ def _reduced(side: Side, kept: set[str], sizes: dict[str, int], parts: Parts) ->
         return side
     shape = tuple(size for k, size in enumerate(operand.shape) if k not in (*gone, *thin))
     if operand.data is not None:
-        summed = operand.data.astype(np.float32).sum(axis=gone).reshape(shape)
+        with np.errstate(over="ignore"):  # an infinite constant is refused where it is used
+            summed = operand.data.astype(np.float32).sum(axis=gone).reshape(shape)
         name = parts.builder.fresh_value(f"{parts.root}.summed")
         return Side(left, Operand(name, shape, summed))
     name = operand.name

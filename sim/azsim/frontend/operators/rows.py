@@ -243,7 +243,9 @@ def _is_index(builder: GraphBuilder, name: str) -> bool:
 def _row_of(operand: Operand | None, tail: tuple[int, ...]) -> Floats | None:
     if operand is None or operand.data is None:
         return None
-    return np.broadcast_to(operand.data.astype(np.float64), tail).reshape(-1)
+    # dimensions of 1 in front of those that are normalized say nothing
+    data = operand.data.astype(np.float64).reshape(operand.shape[-len(tail) :])
+    return np.broadcast_to(data, tail).reshape(-1)
 
 
 def _lower_norm(node: OnnxNode, builder: GraphBuilder) -> None:
