@@ -343,9 +343,10 @@ class CascadePlanner:
         self.cascade = cascade
         self._reads = {name for node in cascade.nodes for name in node.reads}
         self._reads.add(cascade.results[-1])
-        self._cuts = list(_cuts(cascade, chip))
+        strips = dict(_strips(cascade))
+        self._cuts = list(_cuts(cascade, strips, chip))
         if cascade.padded:  # takes more rows, saves copies
-            self._cuts += _cuts(replace(cascade, pads_late=True), chip)
+            self._cuts += _cuts(replace(cascade, pads_late=True), strips, chip)
         self._cuts.sort(key=lambda one: one.cycles)
         self._bytes: dict[tuple[int, frozenset[str]], int] = {}
 
@@ -366,14 +367,22 @@ class CascadePlanner:
         return None
 
 
-def _cuts(cascade: Cascade, chip: ChipConfig) -> Iterator[_Cut]:
-    works = [node_cycles(cascade.graph, node, chip) for node in cascade.nodes]
-    for i in cascade.padded:
-        works[i + 1] = (0, 0)  # only the border is left
+def _strips(cascade: Cascade) -> Iterator[tuple[int, list[list[Strip | None]]]]:
+    """The strips of each height that the cascade can be cut into."""
     for height in HEIGHTS:
         strips = cut(cascade, height) if height < cascade.height else None
         if strips is None:
             return
+        yield height, strips
+
+
+def _cuts(
+    cascade: Cascade, by_height: dict[int, list[list[Strip | None]]], chip: ChipConfig
+) -> Iterator[_Cut]:
+    works = [node_cycles(cascade.graph, node, chip) for node in cascade.nodes]
+    for i in cascade.padded:
+        works[i + 1] = (0, 0)  # only the border is left
+    for strips in by_height.values():
         before: dict[str, int] = {}
         for room in ROOMS:
             lines = line_elements(cascade, strips, room)
