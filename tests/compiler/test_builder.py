@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
+from azsim.compiler.emit.builder import Access, Command, ProgramBuilder, Semaphores
 from azsim.errors import CompileError
 from azsim_kernels import isa
 

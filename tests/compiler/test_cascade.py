@@ -14,10 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from azsim.compiler import CompiledGraph, CompressionPlan
-from azsim.compiler.cascade import CascadePlanner, cut, find_cascades, line_elements, plan_bytes
-from azsim.compiler.emit_turns import Turns, depthwise_pieces
+from azsim.compiler.emit.turns import Turns, depthwise_pieces
 from azsim.compiler.place import place_graph
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.spill.activations import spill_graph
+from azsim.compiler.spill.cascade import (
+    CascadePlanner,
+    cut,
+    find_cascades,
+    line_elements,
+    plan_bytes,
+)
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig, load_chip
 from azsim.engine.fast_machine import FastMachine

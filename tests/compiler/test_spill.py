@@ -12,7 +12,7 @@ from onnx_models import ModelMaker
 
 from azsim.compiler import CompressionPlan
 from azsim.compiler.place import LeastSpace, place_graph
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.spill.activations import spill_graph
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig, load_chip
 from azsim.engine.fast_machine import FastMachine

@@ -11,7 +11,7 @@ from compiled import compile_file, integer_steps, reference_outputs, run_machine
 from onnx_models import ModelMaker
 
 from azsim.compiler import CompiledGraph, CompressionPlan
-from azsim.compiler.state_spill import (
+from azsim.compiler.spill.states import (
     fit_graph,
     movable_states,
     states_beyond,

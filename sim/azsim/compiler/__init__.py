@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from azsim.compiler.batch import batch_graph
 from azsim.compiler.compress import compress_graph, verify_streams
-from azsim.compiler.emit import emit_program
+from azsim.compiler.emit.program import emit_program
 from azsim.compiler.fuse import fuse_graph
 from azsim.compiler.layout import layout_graph
 from azsim.compiler.place import place_graph, verify_placement
@@ -19,7 +19,7 @@ from azsim.compiler.prune import WEIGHT_INPUTS
 from azsim.compiler.quantize import quantize_graph
 from azsim.compiler.ranges import RangeRecorder, Ranges
 from azsim.compiler.residency import place_weights
-from azsim.compiler.state_spill import fit_graph
+from azsim.compiler.spill.states import fit_graph
 from azsim.compiler.tile import tile_graph, verify_tiling
 from azsim.config import OP_CLASSES, ChipConfig
 from azsim.graph import Graph

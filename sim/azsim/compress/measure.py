@@ -13,7 +13,7 @@ from azsim.compiler import CompressionPlan, RangeRecorder, Ranges, compress_weig
 from azsim.compiler.compress import compress_graph
 from azsim.compiler.prune import WEIGHT_INPUTS
 from azsim.compiler.residency import choose_resident
-from azsim.compiler.state_spill import fit_graph
+from azsim.compiler.spill.states import fit_graph
 from azsim.compiler.tile import tile_graph
 from azsim.compress.source import SourceModel, WeightPart, weight_values
 from azsim.compress.weights import IntegerRows

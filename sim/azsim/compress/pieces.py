@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azsim.compiler.compress import WORD_BYTES, CompressedTensor
-from azsim.compiler.image import DramImage
+from azsim.compiler.emit.image import DramImage
 from azsim.compiler.residency import Residency, place_weights
 from azsim.compress.command_code import Reader, Writer, read_commands, write_commands
 from azsim.config import ChipConfig

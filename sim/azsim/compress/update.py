@@ -15,10 +15,10 @@ from typing import Any
 from azsim.api import PlanWishes
 from azsim.compiler import compress_weights
 from azsim.compiler.compress import compress_graph
-from azsim.compiler.emit import emit_program
+from azsim.compiler.emit.program import emit_program
 from azsim.compiler.place import place_graph
 from azsim.compiler.residency import place_weights
-from azsim.compiler.state_spill import fit_graph
+from azsim.compiler.spill.states import fit_graph
 from azsim.compiler.tile import tile_graph
 from azsim.compress.material import noise_frames
 from azsim.compress.measure import ranges_and_outputs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler.image import DramImage
+from azsim.compiler.emit.image import DramImage
 from azsim.compiler.place import PARAMETER_BUFFERS, PARAMETER_BYTES_PER_ROW
 from azsim.compiler.residency import Residency
 from azsim.compiler.tile import LinearTiling, product_window

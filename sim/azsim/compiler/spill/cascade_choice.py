@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from azsim.compiler.cascade import (
+from azsim.compiler.place import LeastSpace, parameter_space
+from azsim.compiler.spill.cascade import (
     Cascade,
     CascadePlan,
     CascadePlanner,
     find_cascades,
     whole_cycles,
 )
-from azsim.compiler.place import LeastSpace, parameter_space
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig
 from azsim.graph.integer import IntegerGraph

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azsim.compiler.emit_vector import VectorEmitter, VectorEmitters
+from azsim.compiler.emit.vector import VectorEmitter, VectorEmitters
 from azsim.graph.integer_spatial import Depthwise, Pool
 from azsim.graph.integer_window import Grid
 from azsim_kernels import isa

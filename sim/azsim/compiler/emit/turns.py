@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from azsim.compiler.emit_products import Step
+from azsim.compiler.emit.products import Step
 from azsim.graph.integer import TRACK_VECTOR, Depthwise, IntegerGraph, IntegerNode
 from azsim.graph.integer_window import Grid
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from azsim.compiler.fetch_join import join_fetches
-from azsim.compiler.rewrite import renamed
-from azsim.compiler.spill import spill_graph
+from azsim.compiler.spill.activations import spill_graph
+from azsim.compiler.spill.fetch_join import join_fetches
+from azsim.compiler.spill.rewrite import renamed
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
 from azsim.graph import StatePair

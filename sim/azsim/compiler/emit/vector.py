@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from azsim.compiler.builder import Access, Command, ProgramBuilder
+from azsim.compiler.emit.builder import Access, Command, ProgramBuilder
 from azsim.graph.integer import (
     Elementwise,
     IntegerGraph,

@@ -1,12 +1,12 @@
-"""The nodes of a cascade: strips in sections, buffers that keep rows (`azsim.compiler.cascade`)."""
+"""The nodes of a cascade: strips in sections, buffers that keep rows (see `cascade`)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from azsim.compiler.blocks import Range, block_of
-from azsim.compiler.cascade import CascadePlan, Strip
-from azsim.compiler.rewrite import Rewrite, renamed
+from azsim.compiler.spill.blocks import Range, block_of
+from azsim.compiler.spill.cascade import CascadePlan, Strip
+from azsim.compiler.spill.rewrite import Rewrite, renamed
 from azsim.graph.integer import (
     TRACK_DMA,
     TRACK_MAC,

@@ -1,7 +1,7 @@
 """Pass 10, emit: the program of one step.
 
 Order of commands: inputs are loaded, then the nodes in graph order, products with their streams
-running ahead (emit_products.py). Dependencies of a command always stand before it in the program,
+running ahead (products.py). Dependencies of a command always stand before it in the program,
 so no order of completion can deadlock.
 """
 
@@ -13,15 +13,16 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from azsim.compiler import emit_rows, emit_spatial
-from azsim.compiler.builder import Access, Command, ProgramBuilder, Semaphores
 from azsim.compiler.cost import node_cycles
-from azsim.compiler.emit_linear import BlockPlanner
-from azsim.compiler.emit_packed import PackedEmitter
-from azsim.compiler.emit_products import ProductEmitter, Step
-from azsim.compiler.emit_turns import Turns, depthwise_pieces, in_sections, track_of
-from azsim.compiler.emit_vector import EMITTERS, VectorEmitter, VectorEmitters
-from azsim.compiler.image import DramImage
+from azsim.compiler.emit.builder import Access, Command, ProgramBuilder, Semaphores
+from azsim.compiler.emit.image import DramImage
+from azsim.compiler.emit.linear import BlockPlanner
+from azsim.compiler.emit.packed import PackedEmitter
+from azsim.compiler.emit.products import ProductEmitter, Step
+from azsim.compiler.emit.rows import EMITTERS as ROW_EMITTERS
+from azsim.compiler.emit.spatial import EMITTERS as SPATIAL_EMITTERS
+from azsim.compiler.emit.turns import Turns, depthwise_pieces, in_sections, track_of
+from azsim.compiler.emit.vector import EMITTERS, VectorEmitter, VectorEmitters
 from azsim.compiler.place import Placement, tensor_bytes
 from azsim.compiler.residency import Residency
 from azsim.compiler.tile import LinearTiling, product_window
@@ -51,8 +52,8 @@ IO_LAYER = "input and output"
 TRANSFERS = (FetchRows.__name__, SpillRows.__name__)
 VECTOR_EMITTERS: VectorEmitters = {  # by node type
     **EMITTERS,
-    **emit_rows.EMITTERS,
-    **emit_spatial.EMITTERS,
+    **ROW_EMITTERS,
+    **SPATIAL_EMITTERS,
 }
 
 

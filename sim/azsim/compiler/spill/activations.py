@@ -15,13 +15,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from azsim.compiler.blocks import Range, block_of, cut_edges, unit_elements
-from azsim.compiler.cascade import CascadePlan
-from azsim.compiler.cascade_choice import CascadeChooser
-from azsim.compiler.cascade_nodes import CascadeWriter
 from azsim.compiler.groups import join_groups
 from azsim.compiler.place import NoRoomError, place_graph
-from azsim.compiler.rewrite import Rewrite, renamed, tensor_bytes
+from azsim.compiler.spill.blocks import Range, block_of, cut_edges, unit_elements
+from azsim.compiler.spill.cascade import CascadePlan
+from azsim.compiler.spill.cascade_choice import CascadeChooser
+from azsim.compiler.spill.cascade_nodes import CascadeWriter
+from azsim.compiler.spill.rewrite import Rewrite, renamed, tensor_bytes
 from azsim.compiler.tile import tile_graph
 from azsim.config import ChipConfig
 from azsim.errors import CompileError
@@ -115,7 +115,7 @@ def _counts(most: int) -> Iterator[int]:
 
 
 def _candidates(graph: IntegerGraph) -> list[str]:
-    """Tensors that may lie in DRAM, the largest first: no states (see state_spill.py) and nothing
+    """Tensors that may lie in DRAM, the largest first: no states (see states.py) and nothing
     fetched for one, no constants, no views."""
     kept = {state.source for state in graph.states} | {state.result for state in graph.states}
     kept |= {node.y for node in graph.nodes if isinstance(node, FetchRows)}

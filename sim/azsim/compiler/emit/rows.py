@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azsim.compiler.emit_vector import VectorEmitter, VectorEmitters
+from azsim.compiler.emit.vector import VectorEmitter, VectorEmitters
 from azsim.graph.integer import (
     ArgReduce,
     Extreme,

@@ -7,7 +7,7 @@ it is filled. There is a pair of semaphores per filler, and each filler meets it
 
 from __future__ import annotations
 
-from azsim.compiler.builder import ProgramBuilder
+from azsim.compiler.emit.builder import ProgramBuilder
 from azsim.config import ChipConfig
 from azsim_kernels import isa
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from azsim.compiler.builder import Access, Command, ProgramBuilder
 from azsim.compiler.compress import WORD_BYTES
 from azsim.compiler.cost import product_cycles, rescale_cycles
-from azsim.compiler.emit_linear import Block, BlockPlanner, PackedBlock, TileUse, tile_uses
-from azsim.compiler.emit_slots import TileOrder
-from azsim.compiler.emit_vector import TYPES, VectorEmitter
+from azsim.compiler.emit.builder import Access, Command, ProgramBuilder
+from azsim.compiler.emit.linear import Block, BlockPlanner, PackedBlock, TileUse, tile_uses
+from azsim.compiler.emit.slots import TileOrder
+from azsim.compiler.emit.vector import TYPES, VectorEmitter
 from azsim.compiler.place import Placement
 from azsim.compiler.residency import DRAM, Residency
 from azsim.compiler.tile import padded_weights

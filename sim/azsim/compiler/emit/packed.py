@@ -11,10 +11,10 @@ constants, the fourth is the bias of RESCALE. -z and -w may be 128: they are the
 
 from __future__ import annotations
 
-from azsim.compiler.builder import Access, Command, ProgramBuilder
-from azsim.compiler.emit_linear import BlockPlanner, PackedBlock
-from azsim.compiler.emit_products import ProductEmitter
-from azsim.compiler.emit_vector import TYPES, VectorEmitter
+from azsim.compiler.emit.builder import Access, Command, ProgramBuilder
+from azsim.compiler.emit.linear import BlockPlanner, PackedBlock
+from azsim.compiler.emit.products import ProductEmitter
+from azsim.compiler.emit.vector import TYPES, VectorEmitter
 from azsim.compiler.place import Placement
 from azsim.config import ChipConfig
 from azsim.graph.integer import IntegerGraph, MatmulRows

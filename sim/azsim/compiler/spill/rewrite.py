@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from azsim.compiler.blocks import Range
+from azsim.compiler.spill.blocks import Range
 from azsim.graph.integer import (
     IntegerGraph,
     IntegerKind,

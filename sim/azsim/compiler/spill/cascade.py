@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from azsim.compiler.blocks import Range, block_of, unit_elements
 from azsim.compiler.cost import node_cycles
 from azsim.compiler.place import ALIGNMENT
-from azsim.compiler.rewrite import tensor_bytes
+from azsim.compiler.spill.blocks import Range, block_of, unit_elements
+from azsim.compiler.spill.rewrite import tensor_bytes
 from azsim.config import ChipConfig
 from azsim.graph.integer import (
     Depthwise,
