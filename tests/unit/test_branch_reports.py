@@ -180,6 +180,7 @@ def test_mobile_cpu_reads_the_weights_of_the_branch_alone(net: Path) -> None:
 def folder(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez(tmp_path / "x.npz", features=frames_of())
     (tmp_path / "net.onnx").write_bytes(net.read_bytes())
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

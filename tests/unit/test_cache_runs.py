@@ -14,7 +14,7 @@ from command import azsim, process_environment, tree
 from program_cases import small_program
 from speech_models import save_speech_model, save_wav
 
-from azsim import calibration
+from azsim import calibration, preparing
 from azsim.cache import ContentCache
 from azsim.compiler import cached
 from azsim.program import load_program, save_program
@@ -58,7 +58,8 @@ def test_a_second_run_computes_nothing_again(
 ) -> None:
     first = ran()
     assert suffixes(entries) == [".azp", ".json", ".npz"]
-    monkeypatch.setattr(cached, "compress_weights", never)
+    monkeypatch.setattr(preparing, "compress_weights", never)
+    monkeypatch.setattr(preparing, "lower_integers", never)
     monkeypatch.setattr(cached, "lower_integers", never)
     monkeypatch.setattr(calibration, "run_floats", never)
     assert ran() == first
