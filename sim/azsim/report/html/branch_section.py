@@ -100,7 +100,7 @@ def _saving_text(branches: Branches) -> list[str]:
         return ["What the choice saves is not known: one branch was never taken."]
     shares = (saving.cycles, saving.dram_bytes, saving.products, saving.energy_pj)
     said = [
-        f"{name} {'-' if share is None else number_text(100 * share)} %"
+        f"{name} {'-' if share is None else f'{100 * share:.1f}'} %"
         for name, share in zip(COSTS, shares, strict=True)
     ]
     return [
