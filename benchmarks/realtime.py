@@ -28,11 +28,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import onnxruntime
 
-from azsim.api import PlanWishes, prepare, quantize_inputs
+from azsim.api import PlanWishes
 from azsim.config import ChipConfig, load_chip
 from azsim.engine import Machine
 from azsim.frontend import read_frame_ms, read_onnx
 from azsim.graph import Graph
+from azsim.preparing import calibrate_graph, compile_calibrated, quantize_inputs
 from azsim.program import Program
 from azsim.zoo import build_zoo, save_onnx
 
@@ -67,11 +68,12 @@ def make_case(folder: Path, net: str, chip_name: str, frames: int) -> Case:
     inputs = folder / "frames.npz"
     np.savez(inputs, **arrays)
     chip = load_chip(chip_name)
-    prepared = prepare(
-        graph, chip, inputs, None, PlanWishes(), None, _silent, want_outputs=False, cache=False
+    calibrated = calibrate_graph(
+        graph, inputs, None, PlanWishes(), None, _silent, want_outputs=False, cache=False
     )
+    prepared = compile_calibrated(calibrated, chip, _silent)
     floats = [{n: a[k] for n, a in arrays.items()} for k in range(frames)]
-    integers = list(quantize_inputs(prepared.program, prepared.inputs))
+    integers = list(quantize_inputs(prepared.program.inputs, prepared.inputs))
     frame_ms = read_frame_ms(graph) or 30.0
     return Case(path, inputs, graph, chip, prepared.program, floats, integers, frame_ms)
 

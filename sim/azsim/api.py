@@ -28,7 +28,6 @@ from azsim.preparing import (
     Prepared,
     calibrate_graph,
     compile_calibrated,
-    prepare,
     quantize_inputs,
 )
 from azsim.reference.integers import run_integers
@@ -52,7 +51,6 @@ __all__ = [
     "Prepared",
     "RunRecord",
     "azsim_version",
-    "prepare",
     "quantize_inputs",
     "run",
     "sqnr_db",
@@ -231,7 +229,7 @@ def _simulate(
     """Run all passes, the integer reference beside if `verify`, and if there is host traffic the
     times without it.
     """
-    steps = quantize_inputs(prepared.program, prepared.inputs, frames_per_pass)
+    steps = quantize_inputs(prepared.program.inputs, prepared.inputs, frames_per_pass)
     result = simulate(
         prepared.program,
         chip,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from azsim.branch_run import BranchOutcome, Progress, prepare_branches, run_branches
+from azsim.calibration import calibration_text
 from azsim.config import ChipConfig
 from azsim.config.host_traffic import TrafficPattern
 from azsim.engine.branching import ARBITRATOR, DECISION, BranchModes, joined_counters
@@ -15,6 +15,7 @@ from azsim.engine.warm import Warming
 from azsim.errors import ConfigError
 from azsim.frontend import Inputs, load_inputs, own_inputs
 from azsim.frontend.branches import BRANCHES, BranchedModel
+from azsim.preparing import check_frames
 from azsim.program import LayerInfo, Program
 from azsim.report.files import write_run
 from azsim.report.record import BranchTrace, RunRecord, Verification
@@ -61,8 +62,7 @@ def run_branched(
     model: BranchedModel, chip: ChipConfig, wishes: BranchWishes, tell: Progress
 ) -> RunRecord:
     """`azsim.api.run` for a model with an If."""
-    if wishes.frames is not None and wishes.frames < 1:
-        raise ConfigError(f"--frames: must be 1 or more, not {wishes.frames}")
+    check_frames(wishes.frames)
     period_ms, source = frame_time(model.given, wishes.frame_ms)
     plan = wishes.plan.plan(model.given)
     inputs, others = wishes.input, wishes.calibrate
@@ -75,12 +75,11 @@ def run_branched(
     modes = BranchModes(
         None if wishes.trace is None else wishes.trace.plan(inputs.steps, 1), wishes.explain
     )
-    with Warming() as warming:
+    with Warming() as warming:  # a first run compiles kernels beside its own work
+        prepared = prepare_branches(model, chip, inputs, others, plan, tell, wishes.session)
         tell("compiling kernels", 0, 1)
         warming.wait()
         tell("compiling kernels", 1, 1)
-    began = time.perf_counter()
-    prepared = prepare_branches(model, chip, inputs, others, plan, tell, wishes.session)
     outcome = run_branches(
         model, chip, prepared, inputs,
         verify=wishes.verify, allow_unused=wishes.allow_unused, modes=modes, tell=tell,
@@ -93,7 +92,7 @@ def run_branched(
         frame_ms=period_ms,
         frame_ms_source=source,
         input_source=inputs.source_text,
-        calibration=_calibration_text(others),
+        calibration=calibration_text(others),
         bits=plan.bits,
         sparsity=plan.sparsity,
         timing_only=wishes.timing_only,
@@ -101,7 +100,7 @@ def run_branched(
         frames=inputs.steps,
         plan=plan.to_json(),
         seeds=seeds_of(model.given),
-        wall_seconds=time.perf_counter() - began,
+        wall_seconds=outcome.result.seconds,
     )
     record = replace(record, branches=_branch_trace(model, outcome, record))
     if not wishes.timing_only:
@@ -119,12 +118,6 @@ def run_branched(
     if wishes.out is not None:
         write_run(record, Path(wishes.out), wishes.figures, wishes.html)
     return record
-
-
-def _calibration_text(others: Inputs | None) -> str:
-    if others is None:
-        return "the run's own input"
-    return others.source_text.removesuffix("steps") + "frames"
 
 
 def _joined_program(model: BranchedModel, outcome: BranchOutcome, branch: str = "") -> Program:

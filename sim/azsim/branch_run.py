@@ -6,7 +6,7 @@ alone; values that lie in memory between them have one format in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from azsim.frontend import Inputs
 from azsim.frontend.branches import BRANCHES, OPPOSITE, BranchedModel
 from azsim.graph import Graph
 from azsim.graph.integer import IntegerGraph
+from azsim.preparing import quantize_inputs
 from azsim.program import Port
 from azsim.reference.floats import evaluate_floats
 from azsim.reference.integers import evaluate_integers
@@ -236,40 +237,6 @@ def _format_text(port: Port) -> str:
 # -- run ----------------------------------------------------------------------------------------
 
 
-class IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
-    """The frames as the integers of the ports, one step at a time."""
-
-    def __init__(self, model: BranchedModel, ports: Mapping[str, Port], inputs: Inputs) -> None:
-        self._ports = {name: ports[name] for name in model.given.inputs}
-        self._inputs = inputs
-
-    def __len__(self) -> int:
-        return self._inputs.steps
-
-    def __getitem__(self, step: Any) -> Any:
-        if not 0 <= step < len(self):
-            raise IndexError(step)
-        return {name: self._quantized(port, step) for name, port in self._ports.items()}
-
-    def __iter__(self) -> Iterator[Mapping[str, IntegerArray]]:
-        return (self[step] for step in range(len(self)))
-
-    def _quantized(self, port: Port, step: int) -> IntegerArray:
-        array = self._inputs.frames[port.name][step]
-        if port.index_rows:
-            if array.min() < 0 or array.max() >= port.index_rows:
-                raise ConfigError(
-                    f"input '{port.name}': each index must be 0..{port.index_rows - 1},"
-                    f" not {int(array.min())}..{int(array.max())}"
-                )
-            rows: IntegerArray = array.astype(np.int32)
-            return rows
-        limits = np.iinfo(port.element)
-        steps = np.rint(array.astype(np.float64) / port.scale) + port.zero_point
-        clipped: IntegerArray = np.clip(steps, limits.min, limits.max).astype(port.element)
-        return clipped
-
-
 @dataclass(frozen=True)
 class PreparedBranches:
     """A model that was calibrated and compiled. `floats` are of the run's own frames,
@@ -336,7 +303,7 @@ def run_branches(
         ConfigError: a branch that no step takes, unless `allow_unused`.
     """
     parts, ports = prepared.parts, prepared.ports
-    steps = IntegerSteps(model, ports, inputs)
+    steps = quantize_inputs([ports[name] for name in model.given.inputs], inputs)
     choose = _chooser(model, ports)
     result = simulate_branches(
         parts[ARBITRATOR],
@@ -392,7 +359,7 @@ def _verify(
     model: BranchedModel,
     integers: Mapping[str, IntegerGraph],
     ports: Mapping[str, Port],
-    steps: IntegerSteps,
+    steps: Sequence[Mapping[str, IntegerArray]],
     result: BranchResult,
     tell: Progress,
 ) -> tuple[int, str]:

@@ -61,10 +61,10 @@ class FloatPasses:
         """
         if path is None:
             ranges, outputs = self.run(inputs, "calibrating")
-            return Calibration(ranges, outputs, "the run's own input")
+            return Calibration(ranges, outputs, calibration_text(None))
         others = path if isinstance(path, Inputs) else load_inputs(path, self.graph, None)
         ranges, _ = self.run(others, "calibrating")
-        text = others.source_text.removesuffix("steps") + "frames"
+        text = calibration_text(others)
         if not want_outputs:
             return Calibration(ranges, None, text)
         _, outputs = self.run(inputs, "float reference")
@@ -92,6 +92,13 @@ class FloatPasses:
                 kept.append(values[name].astype(np.float32))
             self.progress(stage, number + 1, inputs.steps)
         return recorder.ranges(), {name: np.stack(kept) for name, kept in outputs.items()}
+
+
+def calibration_text(others: Inputs | None) -> str:
+    """What reports say the ranges come from: `others`, or the run's own frames."""
+    if others is None:
+        return "the run's own input"
+    return others.source_text.removesuffix("steps") + "frames"
 
 
 def noise_ranges(graph: Graph) -> Ranges:

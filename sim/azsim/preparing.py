@@ -82,26 +82,10 @@ class Prepared:
     integers: Callable[[], IntegerGraph] | None
 
 
-def prepare(
-    graph: Graph,
-    chip: ChipConfig,
-    input: str | Path | Inputs,
-    frames: int | None,
-    wishes: PlanWishes,
-    calibrate: str | Path | Inputs | None,
-    progress: Progress,
-    *,
-    frames_per_pass: int = 1,
-    want_outputs: bool = True,
-    cache: bool = True,
-    session: Session | None = None,
-) -> Prepared:
-    """Calibrate and compile `graph`; the float outputs are kept if `want_outputs`."""
-    calibrated = calibrate_graph(
-        graph, input, frames, wishes, calibrate, progress, frames_per_pass=frames_per_pass,
-        want_outputs=want_outputs, cache=cache, session=session,
-    )  # fmt: skip
-    return compile_calibrated(calibrated, chip, progress)
+def check_frames(frames: int | None) -> None:
+    """Refuse a number of frames to run that is not 1 or more (None: all)."""
+    if frames is not None and frames < 1:
+        raise ConfigError(f"--frames: must be 1 or more, not {frames}")
 
 
 def calibrate_graph(
@@ -117,9 +101,9 @@ def calibrate_graph(
     cache: bool = True,
     session: Session | None = None,
 ) -> Calibrated:
-    """Run the float pass of `graph` over the frames."""
-    if frames is not None and frames < 1:
-        raise ConfigError(f"--frames: must be 1 or more, not {frames}")
+    """Run the float pass of `graph` over the frames; the float outputs are kept if
+    `want_outputs`."""
+    check_frames(frames)
     if not 1 <= frames_per_pass <= MAX_FRAMES_PER_PASS:
         raise ConfigError(
             f"--frames-per-pass: must be 1 to {MAX_FRAMES_PER_PASS}, not {frames_per_pass}"
@@ -165,6 +149,22 @@ def compile_calibrated(
     return Prepared(made.inputs, made.calibration, made.plan, program, kept)
 
 
+def compile_program(
+    graph: Graph,
+    chip: ChipConfig,
+    frames: str | Path | Inputs,
+    wishes: PlanWishes,
+    progress: Progress,
+    frames_per_pass: int = 1,
+) -> Program:
+    """The program of `graph`, calibrated on `frames`; nothing is kept for another time."""
+    calibrated = calibrate_graph(
+        graph, frames, None, wishes, None, progress, frames_per_pass=frames_per_pass,
+        want_outputs=False, cache=False,
+    )  # fmt: skip
+    return compile_calibrated(calibrated, chip, progress, keep_integers=False).program
+
+
 def _once(
     session: Session | None,
     kind: str,
@@ -176,30 +176,30 @@ def _once(
 
 
 def quantize_inputs(
-    program: Program, inputs: Inputs, frames_per_pass: int = 1
+    ports: Sequence[Port], inputs: Inputs, frames_per_pass: int = 1
 ) -> Sequence[Mapping[str, IntegerArray]]:
-    """The frames as the integers the program expects, pass by pass, made when asked for.
+    """The frames as the integers that `ports` expect, pass by pass, made when asked for.
 
     int8: round half to even of value / scale, plus zero point, saturated (as ONNX QuantizeLinear).
 
     Raises:
         ConfigError: an index outside its table.
     """
-    for port in program.inputs:
+    for port in ports:
         array = inputs.frames[port.name]
         if port.index_rows and (array.min() < 0 or array.max() >= port.index_rows):
             raise ConfigError(
                 f"input '{port.name}': each index must be 0..{port.index_rows - 1},"
                 f" not {int(array.min())}..{int(array.max())}"
             )
-    return _IntegerSteps(program, inputs, frames_per_pass)
+    return _IntegerSteps(ports, inputs, frames_per_pass)
 
 
 class _IntegerSteps(Sequence[Mapping[str, IntegerArray]]):
     """Quantizes one pass at a time, so that a long recording is not held twice."""
 
-    def __init__(self, program: Program, inputs: Inputs, frames_per_pass: int) -> None:
-        self._ports, self._inputs, self._together = program.inputs, inputs, frames_per_pass
+    def __init__(self, ports: Sequence[Port], inputs: Inputs, frames_per_pass: int) -> None:
+        self._ports, self._inputs, self._together = ports, inputs, frames_per_pass
 
     def __len__(self) -> int:
         return -(-self._inputs.steps // self._together)

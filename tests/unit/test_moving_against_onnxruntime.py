@@ -13,14 +13,19 @@ from same_values import same
 from azsim.frontend import read_onnx
 from azsim.reference.floats import evaluate_floats
 
+PADS = ((0, 2, 0, 1), (1, 3, 1, 0), (0, 0, 0, 0), (1, -1, 0, 2), (-1, 0, 0, -2))
 
-@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+
 @pytest.mark.parametrize(
-    "pads", [(0, 2, 0, 1), (1, 3, 1, 0), (0, 0, 0, 0), (1, -1, 0, 2), (-1, 0, 0, -2)]
+    ("mode", "pads"),
+    [
+        (mode, pads)
+        for mode in ("constant", "edge", "reflect", "wrap")
+        for pads in PADS
+        if mode != "wrap" or min(pads) >= 0  # ONNX Runtime does not wrap and drop at once
+    ],
 )
 def test_pad(tmp_path: Path, mode: str, pads: tuple[int, ...]) -> None:
-    if mode == "wrap" and min(pads) < 0:
-        pytest.skip("ONNX Runtime has no wrapping that also drops entries")
     graph = same(tmp_path, "Pad", [(3, 5)], np.array(pads), np.float32(0.5), mode=mode)
     if mode != "constant":
         assert {node.operator for node in graph.nodes} <= {"Take", "Reshape"}

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_compress_layers import table_net
 
-from azsim.api import prepare
 from azsim.compress import apply_update, diff_models, save_update
 from azsim.compress.pieces import Key, Kind, put_together
 from azsim.compress.update import HEADER_BYTES, RECORD_BYTES, compile_pieces, unwatched
@@ -23,6 +22,7 @@ from azsim.compress.update_file import update_content
 from azsim.config import load_chip
 from azsim.errors import AzsimError, ModelError
 from azsim.frontend import read_onnx
+from azsim.preparing import compile_program
 from azsim.run_setting import PlanWishes
 
 NETS = {
@@ -59,9 +59,7 @@ def test_an_update_makes_the_new_image(tmp_path: Path, net: str, profile: str) -
     done = azsim("diff", "--apply", update, old, "-o", images, *chip, "-i", frames)
     assert (done.code, done.err) == (0, "")
     config = load_chip("az1", chip[1::2])
-    program = prepare(
-        read_onnx(new), config, frames, None, PlanWishes(), None, lambda *_: None, cache=False
-    ).program
+    program = compile_program(read_onnx(new), config, frames, PlanWishes(), lambda *_: None)
     with np.load(images) as made:
         assert sorted(made) == ["commands", "dram", "store"]
         np.testing.assert_array_equal(made["dram"], program.dram)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from azsim.api import PlanWishes, prepare
+from azsim.api import PlanWishes
 from azsim.branch_compile import compile_branched, part_files
 from azsim.branch_record import refuse_with_branches
 from azsim.cli.completing import complete_net
@@ -35,6 +35,7 @@ from azsim.errors import ConfigError
 from azsim.frontend import support_table
 from azsim.frontend.branches import BranchedModel, read_either
 from azsim.graph.text import one_line, quoted
+from azsim.preparing import compile_program
 from azsim.program import Program, disassemble, load_program, save_program
 from azsim.report.placement import placement_lines
 from azsim.zoo import build_zoo, find_entry, save_onnx, zoo_table
@@ -98,18 +99,7 @@ def compile_model(
         _compile_parts(graph, config, frames, wishes, output, allow_unused_branch)
         return
     with progress_bars() as progress:
-        program = prepare(
-            graph,
-            config,
-            frames,
-            None,
-            wishes,
-            None,
-            progress,
-            frames_per_pass=frames_per_pass,
-            want_outputs=False,
-            cache=False,
-        ).program
+        program = compile_program(graph, config, frames, wishes, progress, frames_per_pass)
     save_program(program, output)
     _print_program(output, program, config)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from azsim.api import PlanWishes, prepare
+from azsim.api import PlanWishes
 from azsim.calibration import noise_ranges
 from azsim.cli.progress import progress_bars
 from azsim.codec import encode_tensor, load_stream, load_weights_npy
@@ -13,6 +13,7 @@ from azsim.compiler import compile_graph
 from azsim.config import load_chip
 from azsim.errors import ConfigError
 from azsim.frontend.branches import BranchedModel, read_either
+from azsim.preparing import compile_program
 from azsim.program import Program, load_program
 from azsim.rtl_check import Case
 from azsim.rtl_check.real_tiles import program_tile, stream_tile
@@ -99,14 +100,4 @@ def _compiled(model: Path, wishes: TileWishes) -> Program:
     if wishes.calibrate is None:
         return compile_graph(graph, chip, noise_ranges(graph), wishes.plan.plan(graph)).program
     with progress_bars() as progress:
-        return prepare(
-            graph,
-            chip,
-            wishes.calibrate,
-            None,
-            wishes.plan,
-            None,
-            progress,
-            want_outputs=False,
-            cache=False,
-        ).program
+        return compile_program(graph, chip, wishes.calibrate, wishes.plan, progress)

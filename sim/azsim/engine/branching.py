@@ -7,6 +7,7 @@ outputs of one and inputs of the next (docs/decisions/0009-branches.md).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,7 +58,8 @@ class BranchResult:
     `counters`: of each part, over the steps in which it ran. `arbitrator_counters`: of the
     arbitrator, by branch, over the steps that took it. `outputs`: of the model, by name, (steps,
     *shape). `recordings`, `weight_paths`: of each part, if asked for; recordings are numbered by
-    the model's steps, and a path is that of the first step in which the part ran.
+    the model's steps, and a path is that of the first step in which the part ran. `seconds`: the
+    host's time for all steps.
     """
 
     chosen: tuple[str, ...]
@@ -70,6 +72,7 @@ class BranchResult:
     outputs: Mapping[str, Array]
     recordings: Mapping[str, Recordings]
     weight_paths: Mapping[str, WeightPath]
+    seconds: float
 
     @property
     def step_cycles(self) -> npt.NDArray[np.int64]:
@@ -108,6 +111,7 @@ def simulate_branches(
     """
     running = _Running({ARBITRATOR: arbitrator, **branches}, states, modes, len(steps))
     taken: list[_Step] = []
+    began = time.perf_counter()
     kept: dict[str, list[Array]] = {name: [] for name in outputs}
     for number, inputs in enumerate(steps):
         step, made = running.step(number, inputs, choose)
@@ -116,6 +120,7 @@ def simulate_branches(
             arrays.append(made[output])
         if progress is not None:
             progress(number + 1)
+    seconds = time.perf_counter() - began
     parts = running.parts
     return BranchResult(
         tuple(step.branch for step in taken),
@@ -128,6 +133,7 @@ def simulate_branches(
         {name: np.stack(arrays) for name, arrays in kept.items() if arrays},
         running.recordings(),
         {n: part.weight_path() for n, part in parts.items() if modes.explain and part.ran},
+        seconds,
     )
 
 
